@@ -1,0 +1,46 @@
+# `make demo` and `make test` set up everything they need on a machine with Python 3.11 or later, make and root.
+SHELL := bash
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
+BIN := .venv/bin
+# One process per core: the tests start real servers, so more only makes them wait for each other.
+JOBS ?= auto
+DURATION ?=
+
+.PHONY: help demo test lint format check coverage clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/installed ## Run the main job against a sandbox until Ctrl-C (DURATION=45: for that many seconds)
+	@deploy/ensure-redis
+	@$(BIN)/python -m deploy.demo $(if $(DURATION),--duration $(DURATION))
+
+test: .venv/installed ## Run every test
+	@deploy/ensure-redis
+	@$(BIN)/pytest -n $(JOBS) --dist worksteal -q
+
+lint: .venv/installed ## Check formatting, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/installed ## Format and mend what can be mended by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check: lint test ## What has to pass before anything lands
+
+coverage: .venv/installed ## Run every test and show what they did not reach
+	@deploy/ensure-redis
+	@$(BIN)/pytest -n $(JOBS) --dist worksteal -q --cov --cov-report=term
+
+clean: ## Remove what the targets above made
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+
+.venv/installed: pyproject.toml constraints.txt
+	@[ -n "$(PYTHON)" ] || { echo "valkeeper: Python 3.11 or later is needed; install it, or say PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -m venv .venv || { echo "valkeeper: '$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing Valkeeper and what it needs into .venv (once, about a minute) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@

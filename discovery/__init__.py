@@ -1,0 +1,1 @@
+"""What exists: reads AWS, and says which databases and users there are."""

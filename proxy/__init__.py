@@ -1,0 +1,1 @@
+"""What serves: speaks RESP, logs in upstream, relays. Knows no AWS."""

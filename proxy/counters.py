@@ -1,0 +1,57 @@
+"""What a proxy counts, as plain integers that add up: over workers, and over workers that have died."""
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from proxy.directory import Record
+
+__all__ = ["CONNECT_SECONDS_BOUNDS", "Counters", "DatabaseCounters"]
+
+CONNECT_SECONDS_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Upper bounds, in seconds, of the buckets of `DatabaseCounters.connect_seconds`; one more bucket follows."""
+
+
+class DatabaseCounters(Record):
+    """One database's counts since the proxy started. All but `open` only grow."""
+
+    connections: int = 0  # let in: logged in upstream, or passed through
+    open: int = 0  # sessions right now
+    bytes_from_clients: int = 0
+    bytes_from_database: int = 0
+    failures: Mapping[str, int] = Field(default_factory=dict)  # refused connections, by reason
+    connect_seconds: tuple[int, ...] = (0,) * (len(CONNECT_SECONDS_BOUNDS) + 1)  # dial + TLS + AUTH, by bucket
+    connect_seconds_sum: float = 0.0
+
+    def __add__(self, other: "DatabaseCounters") -> "DatabaseCounters":
+        """Both together."""
+        reasons = {*self.failures, *other.failures}
+        return DatabaseCounters(
+            connections=self.connections + other.connections,
+            open=self.open + other.open,
+            bytes_from_clients=self.bytes_from_clients + other.bytes_from_clients,
+            bytes_from_database=self.bytes_from_database + other.bytes_from_database,
+            failures={
+                reason: self.failures.get(reason, 0) + other.failures.get(reason, 0) for reason in reasons
+            },
+            connect_seconds=tuple(
+                a + b for a, b in zip(self.connect_seconds, other.connect_seconds, strict=True)
+            ),
+            connect_seconds_sum=self.connect_seconds_sum + other.connect_seconds_sum,
+        )
+
+
+class Counters(Record):
+    """A proxy's counts, by database."""
+
+    databases: Mapping[str, DatabaseCounters] = Field(default_factory=dict)
+
+    def __add__(self, other: "Counters") -> "Counters":
+        """Both together."""
+        names = {*self.databases, *other.databases}
+        nothing = DatabaseCounters()
+        return Counters(
+            databases={
+                name: self.databases.get(name, nothing) + other.databases.get(name, nothing) for name in names
+            }
+        )

@@ -1,0 +1,1 @@
+"""What changes: rotates passwords, publishes them to proxies, answers operators."""
