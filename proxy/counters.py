@@ -20,7 +20,9 @@ class DatabaseCounters(Record):
     bytes_from_clients: int = 0
     bytes_from_database: int = 0
     failures: Mapping[str, int] = Field(default_factory=dict)  # refused connections, by reason
-    connect_seconds: tuple[int, ...] = (0,) * (len(CONNECT_SECONDS_BOUNDS) + 1)  # dial + TLS + AUTH, by bucket
+    connect_seconds: tuple[int, ...] = (0,) * (
+        len(CONNECT_SECONDS_BOUNDS) + 1
+    )  # dial + TLS + AUTH, by bucket
     connect_seconds_sum: float = 0.0
 
     def __add__(self, other: "DatabaseCounters") -> "DatabaseCounters":
