@@ -1,0 +1,15 @@
+"""What can go wrong in the rotator beyond AWS itself (`discovery.errors`)."""
+
+__all__ = ["RotatorError", "UnknownUserError", "UsageError"]
+
+
+class RotatorError(Exception):
+    """The root of this package's errors."""
+
+
+class UsageError(RotatorError):
+    """A request or a setting that cannot be meant: the message says what is allowed."""
+
+
+class UnknownUserError(UsageError):
+    """A user that no known database has."""

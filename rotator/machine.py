@@ -1,0 +1,426 @@
+"""The rotation state machine: what was observed of one user, and the one step that follows.
+
+Pure: no clock, no network, no chance. `plan` goes down `ROWS` and takes the first that matches. The rows are the
+design's table, with the questions that the table only implies (is this password accepted?) as rows of their own: a
+question's answer comes back in `Observation.logins`, and the plan is made again.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from pydantic import SecretStr
+
+from discovery.model import Authentication, UserStatus
+
+__all__ = [
+    "HEALS_PER_INTERVAL",
+    "ROWS",
+    "Apply",
+    "Ask",
+    "Heal",
+    "Idle",
+    "Leave",
+    "Logins",
+    "Observation",
+    "Promote",
+    "Retire",
+    "Row",
+    "Secret",
+    "Seed",
+    "Settle",
+    "Stage",
+    "Step",
+    "Version",
+    "Wait",
+    "due_at",
+    "is_live",
+    "plan",
+    "version_token",
+]
+
+HEALS_PER_INTERVAL = 3
+"""A further heal within one interval means that somebody else sets the user's passwords."""
+
+_NAMESPACE = uuid.UUID("6f0c4a4e-6a3b-4a53-9f0e-2d3c1a7b5e90")
+
+
+# What is observed.
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a user's secret. Its content never changes; its labels stand in `Secret`."""
+
+    id: str
+    created: datetime  # AWS's CreatedDate
+    password: SecretStr | None = None  # None: seeded, or not ours to read
+    succeeds: str | None = None  # the version id of AWSCURRENT when this one was staged
+    retire: bool = False  # once promoted, the old password is dropped at once
+    ours: bool = True  # carries Valkeeper's mark
+    readable: bool = True  # is JSON in AWS's own form
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A user's secret: which versions hold the three staging labels."""
+
+    arn: str
+    current: Version | None = None  # AWSCURRENT
+    previous: Version | None = None  # AWSPREVIOUS
+    pending: Version | None = None  # AWSPENDING
+    deleted: bool = False  # scheduled for deletion: unreadable until it is restored
+
+
+@dataclass(frozen=True, slots=True)
+class Logins:
+    """How often one password was accepted, rejected, or could not be tried, over all endpoints of a user."""
+
+    accepted: int = 0
+    rejected: int = 0
+    unreachable: int = 0
+
+    @property
+    def everywhere(self) -> bool:
+        """Every endpoint accepted."""
+        return self.accepted > 0 and self.rejected == 0 and self.unreachable == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything that the next step depends on, read from AWS in one turn."""
+
+    now: datetime  # by AWS's clock
+    interval: timedelta
+    status: UserStatus
+    secret: Secret | None  # None: there is none of that name
+    enabled: bool = True
+    authentication: Authentication = Authentication.PASSWORD
+    password_count: int = 1  # as DescribeUsers tells it
+    endpoints: int = 1
+    logins: Mapping[str, Logins] = field(default_factory=dict)  # by version id; missing: not asked yet
+    wanted: bool = False  # somebody asked for a rotation that has not happened yet
+    wanted_retire: bool = False  # … and that the old password is dropped at once
+    force: bool = False  # … and that a foreign pending version is taken over
+    acknowledged: bool = True  # every connected proxy logs in with AWSCURRENT
+    apply_not_before: datetime | None = None  # backoff after earlier tries to apply the pending version
+    heals: int = 0  # within the last interval, by this instance
+
+
+# What follows.
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Wait until the user is active again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """Create the secret if it is missing, and its first version, without a password."""
+
+    create: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Try to log in with a version's password on every endpoint, then plan again."""
+
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Heal:
+    """Make AWSCURRENT work again: set exactly these versions' passwords."""
+
+    versions: tuple[Version, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """Move AWSCURRENT from one version to the other, if it is still where it was seen."""
+
+    version: Version
+    current: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Make the pending version's password valid beside the current one."""
+
+    versions: tuple[Version, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Set the current password alone: the old one ends now."""
+
+    versions: tuple[Version, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Put a new password as AWSPENDING under a token that only one writer can win."""
+
+    token: str
+    succeeds: str
+    retire: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing now: look again when `until` has come (None: soon)."""
+
+    reason: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Not to be touched: a person has to change something. The reason says what."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """All is well until the next rotation is due."""
+
+    due: datetime
+
+
+Step = Settle | Seed | Ask | Heal | Promote | Apply | Retire | Stage | Wait | Leave | Idle
+
+
+# Decisions that rows share.
+
+
+def is_live(secret: Secret) -> bool:
+    """Whether AWSPENDING holds a successor of AWSCURRENT that is on its way."""
+    pending = secret.pending
+    return (
+        pending is not None
+        and secret.current is not None
+        and pending.ours
+        and pending.password is not None
+        and pending.id != secret.current.id
+        and (secret.previous is None or pending.id != secret.previous.id)
+        and pending.succeeds == secret.current.id
+    )
+
+
+def due_at(secret: Secret, interval: timedelta) -> datetime | None:
+    """When AWSCURRENT is to be succeeded, by AWS's clock; None: at once, since it holds no password yet."""
+    if secret.current is None or secret.current.password is None:
+        return None
+    return secret.current.created + interval
+
+
+def version_token(secret: Secret) -> str:
+    """The version id of the successor: the same for all who saw the same labels, so that one of them wins.
+
+    A version id is 32 to 64 characters (Secrets Manager's ClientRequestToken).
+    """
+    labels = (secret.current, secret.previous, secret.pending)
+    return str(uuid.uuid5(_NAMESPACE, "|".join([secret.arn, *(v.id if v else "none" for v in labels)])))
+
+
+def _current(seen: Observation) -> Version:
+    if seen.secret is None or seen.secret.current is None:
+        raise AssertionError("a row above has answered for secrets without AWSCURRENT")
+    return seen.secret.current
+
+
+def _live(seen: Observation) -> Version | None:
+    return seen.secret.pending if seen.secret is not None and is_live(seen.secret) else None
+
+
+def _pending(seen: Observation) -> Version:
+    live = _live(seen)
+    if live is None:
+        raise AssertionError("asked only where a live pending version was seen")
+    return live
+
+
+def _logins(seen: Observation, version: Version | None) -> Logins | None:
+    return seen.logins.get(version.id) if version is not None else None
+
+
+def _current_rejected(seen: Observation) -> bool:
+    logins = _logins(seen, _current(seen))
+    return logins is not None and logins.rejected > 0
+
+
+def _verified(seen: Observation) -> bool:
+    """The pending password may be promoted.
+
+    An unreachable endpoint holds a promotion for half an interval; then one acceptance and no rejection suffice.
+    """
+    logins = _logins(seen, _live(seen))
+    if logins is None or logins.rejected or not logins.accepted:
+        return False
+    return logins.everywhere or seen.now >= _pending(seen).created + seen.interval / 2
+
+
+def _not_applied(seen: Observation) -> bool:
+    """Some endpoint said no to the pending password. Where none could be asked, applying again proves nothing."""
+    logins = _logins(seen, _live(seen))
+    return logins is not None and logins.rejected > 0
+
+
+def _to_retire(seen: Observation) -> bool:
+    """The old password is still valid and shall not be. A live pending version comes first."""
+    return _live(seen) is None and _current(seen).retire and seen.password_count > 1
+
+
+def _foreign(seen: Observation) -> bool:
+    """AWSPENDING holds a version that is somebody else's."""
+    secret = seen.secret
+    if secret is None or secret.pending is None or secret.pending.ours:
+        return False
+    return secret.pending.id not in {v.id for v in (secret.current, secret.previous) if v is not None}
+
+
+def _due(seen: Observation) -> bool:
+    if seen.secret is None:
+        return False
+    due = due_at(seen.secret, seen.interval)
+    return seen.wanted or due is None or seen.now >= due
+
+
+def _heal(seen: Observation) -> Step:
+    current, live = _current(seen), _live(seen)
+    if live is not None:
+        return Heal((current, live))
+    previous = seen.secret.previous if seen.secret is not None else None
+    if previous is None or previous.password is None or current.retire:
+        return Heal((current,))
+    return Heal((previous, current))
+
+
+def _apply(seen: Observation) -> Step:
+    current, pending = _current(seen), _pending(seen)
+    return Apply((pending,) if current.password is None else (current, pending))
+
+
+def _stage(seen: Observation) -> Step:
+    if seen.secret is None:
+        raise AssertionError("a row above has answered for users without a secret")
+    return Stage(version_token(seen.secret), _current(seen).id, retire=seen.wanted_retire)
+
+
+def _idle(seen: Observation) -> Step:
+    if seen.secret is None:
+        raise AssertionError("a row above has answered for users without a secret")
+    return Idle(due_at(seen.secret, seen.interval) or seen.now)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the plan: its name, when it matches, and the step it gives."""
+
+    name: str
+    when: Callable[[Observation], bool]
+    then: Callable[[Observation], Step]
+
+
+ROWS: tuple[Row, ...] = (
+    Row("deleting", lambda o: o.status is UserStatus.DELETING, lambda _: Leave("the user is being deleted")),
+    Row("settle", lambda o: o.status is not UserStatus.ACTIVE, lambda _: Settle()),
+    Row(
+        "off",
+        lambda o: not o.enabled,
+        lambda _: Leave(
+            "the user is switched off: its access string says 'off'; say 'on' to have it managed"
+        ),
+    ),
+    Row(
+        "no password",
+        lambda o: o.authentication is not Authentication.PASSWORD,
+        lambda o: Leave(
+            f"the user's authentication is '{o.authentication}', and only password users have passwords to rotate"
+        ),
+    ),
+    Row(
+        "no endpoint",
+        lambda o: o.endpoints == 0,
+        lambda _: Leave("the user reaches no known database, so a new password could not be verified"),
+    ),
+    Row(
+        "secret deleted",
+        lambda o: o.secret is not None and o.secret.deleted,
+        lambda _: Leave(
+            "its secret is scheduled for deletion: restore it (aws secretsmanager restore-secret)"
+        ),
+    ),
+    Row(
+        "seed",
+        lambda o: o.secret is None or o.secret.current is None,
+        lambda o: Seed(create=o.secret is None),
+    ),
+    Row(
+        "unreadable",
+        lambda o: not _current(o).readable,
+        lambda _: Leave(
+            "AWSCURRENT of its secret is not JSON with username and password: mend or delete the secret"
+        ),
+    ),
+    Row(
+        "ask current",
+        lambda o: _current(o).password is not None and _logins(o, _current(o)) is None,
+        lambda o: Ask(_current(o)),
+    ),
+    Row(
+        "contended",
+        lambda o: _current_rejected(o) and o.heals >= HEALS_PER_INTERVAL,
+        lambda _: Leave("contended: something else keeps setting this user's passwords; find it and stop it"),
+    ),
+    Row("heal", _current_rejected, _heal),
+    Row(
+        "ask pending",
+        lambda o: _live(o) is not None and _logins(o, _live(o)) is None,
+        lambda o: Ask(_pending(o)),
+    ),
+    Row("promote", _verified, lambda o: Promote(_pending(o), _current(o))),
+    Row(
+        "unacknowledged",
+        lambda o: (_not_applied(o) or _to_retire(o)) and not o.acknowledged,
+        lambda _: Wait("a proxy has not acknowledged the current password yet"),
+    ),
+    Row(
+        "backoff",
+        lambda o: _not_applied(o) and o.apply_not_before is not None and o.now < o.apply_not_before,
+        lambda o: Wait("the new password was applied and is still rejected", o.apply_not_before),
+    ),
+    Row("apply", _not_applied, _apply),
+    Row(
+        "unreachable",
+        lambda o: _live(o) is not None,
+        lambda _: Wait("an endpoint could not be reached to verify the new password"),
+    ),
+    Row(
+        "retire",
+        _to_retire,
+        lambda o: Retire((_current(o),)),
+    ),
+    Row(
+        "foreign",
+        lambda o: _due(o) and _foreign(o) and not o.force,
+        lambda _: Leave(
+            "AWSPENDING of its secret holds a version that Valkeeper did not put there:"
+            " remove the label, or take over with `valkeeper rotate --force`"
+        ),
+    ),
+    Row("stage", _due, _stage),
+    Row("idle", lambda _: True, _idle),
+)
+"""The whole plan, in order. The last row always matches."""
+
+
+def plan(seen: Observation) -> tuple[Row, Step]:
+    """The first row that matches what was seen, and the step it gives."""
+    for row in ROWS:
+        if row.when(seen):
+            return row, row.then(seen)
+    raise AssertionError("the last row always matches")

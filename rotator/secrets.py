@@ -1,0 +1,235 @@
+"""Secrets Manager: a user's secret, its versions and its three staging labels.
+
+The SecretString is the JSON of AWS's own ElastiCache rotation (`username`, `password`, `user_arn`), with one more key,
+`valkeeper`, that makes a version part of the journal.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+
+from discovery.aws import Session
+from discovery.errors import ConflictError, NotFoundError, PermanentError
+from discovery.model import User, UserKey
+from rotator.machine import Secret, Version, version_token
+
+__all__ = ["Vault", "secret_name"]
+
+_SERVICE = "secretsmanager"
+_MARK = "valkeeper"
+
+
+def secret_name(prefix: str, key: UserKey) -> str:
+    """The name of a user's secret, in the user's own account and region."""
+    return f"{prefix}{key}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    arn: str
+    labels: dict[str, str]  # staging label → version id
+    deleted: bool
+
+
+class Vault:
+    """The secrets of one account and region.
+
+    Versions never change, so each is fetched once and kept while it carries a label.
+    """
+
+    def __init__(self, session: Session, *, prefix: str, kms_key_id: str | None = None) -> None:
+        self._session = session
+        self._prefix = prefix
+        self._kms_key_id = kms_key_id
+        self._versions: dict[str, dict[str, Version]] = {}  # secret ARN → version id → version
+
+    async def read(self, key: UserKey) -> Secret | None:
+        """A user's secret as it is now; None where there is none.
+
+        Raises:
+            ConflictError: the labels moved while they were being read.
+            AwsError: as `Session.call`.
+        """
+        described = await self._describe(key)
+        if described is None:
+            return None
+        if described.deleted:
+            return Secret(described.arn, deleted=True)
+        known = self._versions.get(described.arn, {})
+        fresh: dict[str, Version] = {}
+        for version_id in set(described.labels.values()):
+            fresh[version_id] = known.get(version_id) or await self._fetch(described.arn, version_id)
+        self._versions[described.arn] = fresh
+        at = {label: fresh[version_id] for label, version_id in described.labels.items()}
+        return Secret(described.arn, at.get("AWSCURRENT"), at.get("AWSPREVIOUS"), at.get("AWSPENDING"))
+
+    async def unchanged(self, key: UserKey, secret: Secret) -> bool:
+        """Whether the labels still are where they were seen: asked right before and after a change of the user."""
+        described = await self._describe(key)
+        seen = {
+            label: version.id
+            for label, version in (
+                ("AWSCURRENT", secret.current),
+                ("AWSPREVIOUS", secret.previous),
+                ("AWSPENDING", secret.pending),
+            )
+            if version is not None
+        }
+        return described is not None and not described.deleted and described.labels == seen
+
+    async def seed(self, user: User, *, create: bool) -> None:
+        """Make the secret, and a first version that says whose it is and holds no password.
+
+        The first version's token and value are the same for every instance, so that rivals write the same.
+
+        Raises:
+            ConflictError: somebody else did it at the same time.
+        """
+        name = secret_name(self._prefix, user.key)
+        if create:
+            key_id = {"KmsKeyId": self._kms_key_id} if self._kms_key_id else {}
+            await self._session.mutate(
+                _SERVICE,
+                "create_secret",
+                Name=name,
+                Description=f"The password of {user.key.service} user {user.key.id}, kept fresh by Valkeeper",
+                Tags=[
+                    {"Key": "valkeeper:managed", "Value": "true"},
+                    {"Key": "valkeeper:user-arn", "Value": user.arn},
+                ],
+                **key_id,
+            )
+        described = await self._describe(user.key)
+        if described is None or described.labels:
+            raise ConflictError(
+                f"secret {name} is no longer as it was seen",
+                operation=f"{_SERVICE}:DescribeSecret",
+                code="Changed",
+            )
+        await self._put(
+            described.arn,
+            version_token(Secret(described.arn)),
+            _encode(user, None, succeeds=None, retire=False),
+            "AWSCURRENT",
+        )
+
+    async def stage(
+        self, user: User, secret: Secret, password: SecretStr, *, token: str, succeeds: str, retire: bool
+    ) -> None:
+        """Put a new version as AWSPENDING. Moves no other label.
+
+        Raises:
+            ConflictError: another instance staged first, under the same token.
+        """
+        await self._put(
+            secret.arn, token, _encode(user, password, succeeds=succeeds, retire=retire), "AWSPENDING"
+        )
+
+    async def promote(self, secret: Secret, version: Version, current: Version) -> None:
+        """Move AWSCURRENT; AWSPREVIOUS follows it by itself.
+
+        Raises:
+            ConflictError: AWSCURRENT is no longer on `current`.
+        """
+        try:
+            await self._session.mutate(
+                _SERVICE,
+                "update_secret_version_stage",
+                SecretId=secret.arn,
+                VersionStage="AWSCURRENT",
+                MoveToVersionId=version.id,
+                RemoveFromVersionId=current.id,
+            )
+        except PermanentError as error:
+            if error.code not in {"InvalidParameterException", "InvalidRequestException"}:
+                raise
+            raise ConflictError(str(error), operation=error.operation, code=error.code) from None
+
+    async def names(self) -> set[str]:
+        """The names of all secrets under the prefix: whoever has one was managed once.
+
+        Eventually consistent, as AWS documents ListSecrets: good for finding, not for deciding.
+        """
+        found = await self._session.pages(
+            _SERVICE,
+            "list_secrets",
+            "SecretList",
+            Filters=[{"Key": "name", "Values": [self._prefix]}],
+            PaginationConfig={"PageSize": 100},
+        )
+        return {item["Name"] for item in found}
+
+    def is_named(self, key: UserKey, names: set[str]) -> bool:
+        """Whether a user's secret is among the names."""
+        return secret_name(self._prefix, key) in names
+
+    async def _describe(self, key: UserKey) -> _Described | None:
+        try:
+            answer = await self._session.call(
+                _SERVICE, "describe_secret", SecretId=secret_name(self._prefix, key)
+            )
+        except NotFoundError:
+            return None
+        labels = {
+            label: version_id
+            for version_id, stages in answer.get("VersionIdsToStages", {}).items()
+            for label in stages
+            if label in {"AWSCURRENT", "AWSPREVIOUS", "AWSPENDING"}
+        }
+        return _Described(answer["ARN"], labels, deleted=answer.get("DeletedDate") is not None)
+
+    async def _fetch(self, arn: str, version_id: str) -> Version:
+        try:
+            answer = await self._session.call(
+                _SERVICE, "get_secret_value", SecretId=arn, VersionId=version_id
+            )
+        except NotFoundError:
+            raise ConflictError(
+                f"version {version_id} of {arn} is gone",
+                operation=f"{_SERVICE}:GetSecretValue",
+                code="Changed",
+            ) from None
+        return _decode(answer)
+
+    async def _put(self, arn: str, token: str, value: SecretStr, label: str) -> None:
+        await self._session.mutate(
+            _SERVICE,
+            "put_secret_value",
+            SecretId=arn,
+            ClientRequestToken=token,
+            SecretString=value.get_secret_value(),
+            VersionStages=[label],
+        )
+
+
+def _encode(user: User, password: SecretStr | None, *, succeeds: str | None, retire: bool) -> SecretStr:
+    value: dict[str, Any] = {"username": user.name}
+    if password is not None:
+        value["password"] = password.get_secret_value()
+    value["user_arn"] = user.arn
+    value[_MARK] = {"succeeds": succeeds, "retire": retire}
+    return SecretStr(json.dumps(value))
+
+
+def _decode(answer: dict[str, Any]) -> Version:
+    version_id, created = answer["VersionId"], answer["CreatedDate"]
+    try:
+        value = json.loads(answer.get("SecretString", ""))
+    except ValueError:
+        return Version(version_id, created, ours=False, readable=False)
+    if not isinstance(value, dict) or not isinstance(value.get("username"), str):
+        return Version(version_id, created, ours=False, readable=False)
+    mark = value.get(_MARK)
+    ours = isinstance(mark, dict)
+    journal: dict[str, Any] = mark if isinstance(mark, dict) else {}
+    password = value.get("password")
+    return Version(
+        version_id,
+        created,
+        password=SecretStr(password) if isinstance(password, str) and password else None,
+        succeeds=journal.get("succeeds"),
+        retire=journal.get("retire") is True,
+        ours=ours,
+    )
