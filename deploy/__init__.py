@@ -1,0 +1,1 @@
+"""What surrounds Valkeeper: the sandbox, and what installs and watches it."""

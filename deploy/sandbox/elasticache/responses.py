@@ -1,0 +1,119 @@
+"""The ElastiCache calls that moto lacks or answers differently from AWS."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from moto.core.exceptions import ServiceException
+from moto.core.responses import ActionResult
+from moto.elasticache.responses import ElastiCacheResponse as MotoResponse
+
+from deploy.sandbox.elasticache.backend import ElastiCache
+from deploy.sandbox.elasticache.records import User
+from deploy.sandbox.paging import page
+
+__all__ = ["ElastiCacheResponse"]
+
+_MAX_RECORDS = 100
+_USER_FILTERS: dict[str, Callable[[User], str]] = {
+    "user-id": lambda user: user.user_id,
+    "user-name": lambda user: user.user_name,
+    "engine": lambda user: user.engine,
+    "status": lambda user: user.status,
+}
+
+
+class ElastiCacheResponse(MotoResponse):
+    """One method per operation, found by moto by its name."""
+
+    @property
+    def _account(self) -> ElastiCache:
+        return self.elasticache_backend  # type: ignore[return-value]
+
+    def create_user(self) -> ActionResult:  # noqa: D102
+        return ActionResult(self._account.create_account_user(self.params))
+
+    def modify_user(self) -> ActionResult:  # noqa: D102
+        return ActionResult(self._account.modify_account_user(self.params))
+
+    def delete_user(self) -> ActionResult:  # noqa: D102
+        return ActionResult(self._account.delete_account_user(self.params["UserId"]))
+
+    def describe_users(self) -> ActionResult:  # noqa: D102
+        account, params = self._account, self.params
+        users = [account.user(params["UserId"])] if params.get("UserId") else account.account_users.values()
+        for given in params.get("Filters") or ():
+            value = _USER_FILTERS.get(given["Name"].lower())
+            if value is None:
+                raise ServiceException("InvalidParameterValue", f"Unknown filter {given['Name']}.")
+            users = [user for user in users if value(user) in given["Values"]]
+        users = [user for user in users if user.engine == params.get("Engine", user.engine).lower()]
+        return self._page("Users", users, "user_id", account.show_user)
+
+    def create_user_group(self) -> ActionResult:  # noqa: D102
+        return ActionResult(self._account.create_user_group(self.params))
+
+    def modify_user_group(self) -> ActionResult:  # noqa: D102
+        return ActionResult(self._account.modify_user_group(self.params))
+
+    def delete_user_group(self) -> ActionResult:  # noqa: D102
+        return ActionResult(self._account.delete_user_group(self.params["UserGroupId"]))
+
+    def describe_user_groups(self) -> ActionResult:  # noqa: D102
+        account, group_id = self._account, self.params.get("UserGroupId")
+        groups = [account.group(group_id)] if group_id else account.groups.values()
+        return self._page("UserGroups", groups, "user_group_id", account.show_group)
+
+    def create_replication_group(self) -> ActionResult:  # noqa: D102
+        return ActionResult({"ReplicationGroup": self._account.create_database(self.params)})
+
+    def modify_replication_group(self) -> ActionResult:  # noqa: D102
+        return ActionResult({"ReplicationGroup": self._account.modify_database(self.params)})
+
+    def delete_replication_group(self) -> ActionResult:  # noqa: D102
+        return ActionResult(
+            {"ReplicationGroup": self._account.delete_database(self.params["ReplicationGroupId"])}
+        )
+
+    def describe_replication_groups(self) -> ActionResult:  # noqa: D102
+        account, group_id = self._account, self.params.get("ReplicationGroupId")
+        databases = [account.database(group_id)] if group_id else account.databases.values()
+        return self._page(
+            "ReplicationGroups", databases, "replication_group_id", lambda database: database.shown()
+        )
+
+    def list_tags_for_resource(self) -> ActionResult:  # noqa: D102
+        return self._tag_list(self._account.tags_of(self.params["ResourceName"]))
+
+    def add_tags_to_resource(self) -> ActionResult:  # noqa: D102
+        tags = self._account.tags_of(self.params["ResourceName"])
+        tags.update({tag["Key"]: tag.get("Value", "") for tag in self.params["Tags"]})
+        return self._tag_list(tags)
+
+    def remove_tags_from_resource(self) -> ActionResult:  # noqa: D102
+        tags = self._account.tags_of(self.params["ResourceName"])
+        for key in self.params["TagKeys"]:
+            if tags.pop(key, None) is None:
+                raise ServiceException("TagNotFound", f"Tag {key} not found.")
+        return self._tag_list(tags)
+
+    def _tag_list(self, tags: dict[str, str]) -> ActionResult:
+        return ActionResult({"TagList": [{"Key": key, "Value": value} for key, value in tags.items()]})
+
+    def _page(
+        self, name: str, records: Iterable[Any], key: str, show: Callable[[Any], dict[str, Any]]
+    ) -> ActionResult:
+        size = int(self.params.get("MaxRecords") or _MAX_RECORDS)
+        if not 1 <= size <= _MAX_RECORDS:
+            raise ServiceException(
+                "InvalidParameterValue", f"MaxRecords must be between 1 and {_MAX_RECORDS}."
+            )
+        try:
+            found, marker = page(
+                records, lambda record: getattr(record, key), size, self.params.get("Marker")
+            )
+        except ValueError:
+            raise ServiceException("InvalidParameterValue", "The marker is invalid.") from None
+        result: dict[str, Any] = {name: [show(record) for record in found]}
+        if marker:
+            result["Marker"] = marker
+        return ActionResult(result)

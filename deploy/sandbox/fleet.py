@@ -1,0 +1,158 @@
+"""The servers of all databases: which there are, and that they hold the users they should."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from deploy.sandbox.acl import Acl
+from deploy.sandbox.certificates import Certificates
+from deploy.sandbox.redis_nodes import HOST, Launcher, Node, new_administrator_password
+
+__all__ = ["Deployment", "Fleet"]
+
+_LINK_SECONDS = 20.0
+_ALL_SLOTS = (0, 16383)
+
+
+class Deployment:
+    """The servers of one database: a primary and its replicas, all with the same users."""
+
+    def __init__(self, nodes: list[Node], wanted: Callable[[], Acl]) -> None:
+        self.nodes = nodes
+        self._wanted = wanted
+        self._lock = threading.Lock()
+
+    @property
+    def primary(self) -> Node:
+        """The node that takes writes."""
+        return self.nodes[0]
+
+    @property
+    def replicas(self) -> list[Node]:
+        """The nodes that only read."""
+        return self.nodes[1:]
+
+    def start(self) -> None:
+        """Start every server, give it its users, and wait until the replicas follow."""
+        with ThreadPoolExecutor(len(self.nodes)) as pool:
+            for _ in pool.map(Node.start, self.nodes):
+                pass
+        self.reconcile()
+        if self.primary.cluster:
+            self._form_cluster()
+        for replica in self.replicas:
+            self._follow(replica)
+        for replica in self.replicas:
+            _until(
+                lambda node=replica: node.admin.role()[3] == "connected", f"{replica.id} follows its primary"
+            )
+        if self.primary.cluster:
+            for node in self.nodes:
+                _until(
+                    lambda node=node: node.admin.cluster("INFO")["cluster_state"] == "ok", "cluster state ok"
+                )
+
+    def restart(self, node: Node) -> None:
+        """Start one server again, with the users of now."""
+        with self._lock:
+            node.start()
+            node.apply(self._wanted())
+            if node is not self.primary:
+                self._follow(node)
+
+    def resume(self, node: Node) -> None:
+        """Let one server go on, and give it the users that it missed."""
+        with self._lock:
+            node.resume()
+            node.apply(self._wanted())
+
+    def reconcile(self) -> None:
+        """Make every server's users those that the account says now.
+
+        What is wanted is asked under the lock, so that of two reconciliations the later one wins.
+        """
+        with self._lock:
+            wanted = self._wanted()
+            for node in self.nodes:
+                node.apply(wanted)
+
+    def close(self) -> None:
+        """End every server."""
+        for node in self.nodes:
+            node.close()
+
+    def _follow(self, replica: Node) -> None:
+        if not self.primary.cluster:
+            replica.admin.execute_command("REPLICAOF", HOST, self.primary.port)
+
+    def _form_cluster(self) -> None:
+        primary = self.primary.admin
+        primary.execute_command("CLUSTER", "ADDSLOTSRANGE", *_ALL_SLOTS)
+        primary_id = primary.execute_command("CLUSTER", "MYID")
+        for replica in self.replicas:
+            admin = replica.admin
+            admin.execute_command("CLUSTER", "MEET", HOST, self.primary.port, self.primary.bus_port)
+            _until(
+                lambda admin=admin: primary_id in admin.execute_command("CLUSTER", "NODES").__str__(),
+                f"{replica.id} has met its primary",
+            )
+            admin.execute_command("CLUSTER", "REPLICATE", primary_id)
+
+
+class Fleet:
+    """Every server of the sandbox."""
+
+    def __init__(self, certificates: Certificates, directory: Path) -> None:
+        self._certificates = certificates
+        self._directory = directory
+        self._launcher = Launcher()
+        self._deployments: list[Deployment] = []
+
+    def deploy(
+        self, owner: str, replicas: int, wanted: Callable[[], Acl], *, cluster: bool = False
+    ) -> Deployment:
+        """Lay out the servers of a database, not yet started, whose users `wanted` tells at any time."""
+        password = new_administrator_password()
+        nodes = [
+            Node(
+                self._launcher,
+                self._certificates,
+                self._directory,
+                owner=owner,
+                role="replica" if index else "primary",
+                administrator_password=password,
+                cluster=cluster,
+            )
+            for index in range(1 + replicas)
+        ]
+        deployment = Deployment(nodes, wanted)
+        self._deployments.append(deployment)
+        return deployment
+
+    def retire(self, deployment: Deployment) -> None:
+        """End a database's servers for good."""
+        deployment.close()
+        with contextlib.suppress(ValueError):
+            self._deployments.remove(deployment)
+
+    def nodes(self) -> Iterator[tuple[Deployment, Node]]:
+        """Yield every node and the deployment it is part of."""
+        for deployment in list(self._deployments):
+            for node in deployment.nodes:
+                yield deployment, node
+
+    def close(self) -> None:
+        """End every server."""
+        for deployment in list(self._deployments):
+            self.retire(deployment)
+
+
+def _until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _LINK_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"gave up waiting until {what}")
+        time.sleep(0.005)

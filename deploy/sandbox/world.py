@@ -1,0 +1,20 @@
+"""What all services of the sandbox share."""
+
+import threading
+from dataclasses import dataclass, field
+
+from deploy.sandbox.fleet import Fleet
+from deploy.sandbox.timeline import Timeline
+
+__all__ = ["World"]
+
+
+@dataclass
+class World:
+    """The servers, the passing of time, and the lock under which the account is read and changed."""
+
+    fleet: Fleet
+    timeline: Timeline = field(default_factory=Timeline)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    modify_delay: float = 0.3
+    """Seconds that a change of a user or a group takes, as AWS's takes some."""
