@@ -1,0 +1,65 @@
+"""The sources that a configuration asks for."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from discovery.aws import Sessions
+from discovery.errors import ConfigurationError
+from discovery.settings import DiscoverySettings, SourceSettings, StaticDatabaseSettings
+from discovery.source import Source
+from discovery.sources.elasticache import ElastiCacheSource
+from discovery.sources.static import StaticSource
+from discovery.tags import MANAGED_TAG
+
+__all__ = ["configured_sources"]
+
+
+def configured_sources(
+    settings: DiscoverySettings,
+    databases: Sequence[StaticDatabaseSettings],
+    sessions: Sessions,
+    *,
+    default_region: str | None,
+    managed_tag: str = MANAGED_TAG,
+) -> list[Source]:
+    """One source for each type, region and entry of `discovery.sources`, and one for the static databases, if any.
+
+    Args:
+        settings: the section `discovery:`.
+        databases: the section `databases:`.
+        sessions: what opens sessions; nothing is opened before the first reading.
+        default_region: the region of entries that name none (`Sessions.default_region()`).
+        managed_tag: the tag that opts a user in.
+
+    Raises:
+        ConfigurationError: an entry names no region, and there is no default one.
+    """
+    sources: list[Source] = [StaticSource(databases)] if databases else []
+    names: set[str] = set()
+    for position, entry in enumerate(settings.sources):
+        for region in _regions(entry, position, default_region):
+            for kind in dict.fromkeys(entry.types):
+                name = f"{kind}/{region}"
+                if name in names:  # two entries may look at one region, by different tags
+                    name = f"{name}/{position}"
+                names.add(name)
+                opening = partial(
+                    sessions.open,
+                    region,
+                    assume_role_arn=entry.assume_role_arn,
+                    external_id=entry.external_id,
+                )
+                # A second kind of source turns this line into a table by `kind`.
+                sources.append(ElastiCacheSource(name, opening, selector=entry.tags, managed_tag=managed_tag))
+    return sources
+
+
+def _regions(entry: SourceSettings, position: int, default_region: str | None) -> tuple[str, ...]:
+    if entry.regions:
+        return tuple(dict.fromkeys(entry.regions))
+    if default_region is None:
+        raise ConfigurationError(
+            f"discovery.sources[{position}].regions: no region is named, and AWS's own settings name none either;"
+            " set regions, or AWS_REGION, or run with discovery.sources: [] to do without AWS"
+        )
+    return (default_region,)
