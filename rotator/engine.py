@@ -109,14 +109,14 @@ class Account:
 class Wish:
     """What somebody asked for beyond the schedule. It is granted when AWSCURRENT is another than `instead_of`."""
 
-    instead_of: str | None  # version id of AWSCURRENT when the wish was first looked at
+    instead_of: str | None = None  # version id of AWSCURRENT when the wish was first looked at; None: not yet
     retire: bool = False
     force: bool = False
 
     def granted(self, secret: Secret) -> bool:
         """Whether what was asked for has happened, whoever did it. Dropping the old password may still follow."""
         current = secret.current
-        if current is None or current.password is None or current.id == self.instead_of:
+        if current is None or current.password is None or self.instead_of in {None, current.id}:
             return False
         return current.retire or not self.retire
 
@@ -143,6 +143,7 @@ class Outcome:
     reason: str = ""
     secret: Secret | None = None
     due: datetime | None = None  # of the next rotation, or of the next try; by AWS's clock
+    wish: Wish | None = None  # the wish it was given, with `instead_of` filled in
 
 
 class Listener(Protocol):
@@ -203,9 +204,11 @@ class Engine:
                 return Outcome(Result.LEFT, tuple(steps), "the user no longer exists")
             if first is None and seen.secret is not None:
                 first = seen.secret.current
+            if wish is not None and wish.instead_of is None and first is not None:
+                wish = replace(wish, instead_of=first.id)
             row, step, seen = await self._plan(user, databases, seen)
             if isinstance(step, Idle | Wait | Leave):
-                return _outcome(step, steps, first, seen)
+                return replace(_outcome(step, steps, first, seen), wish=wish)
             try:
                 performed = await self._perform(user, account, seen, step)
             except ConflictError:
@@ -213,7 +216,7 @@ class Engine:
             if performed:
                 steps.append(row)
                 self._listener.stepped(user, row, seen.secret)
-        return Outcome(Result.WAITING, tuple(steps), "the secret's labels keep changing")
+        return Outcome(Result.WAITING, tuple(steps), "the secret's labels keep changing", wish=wish)
 
     async def look(self, user: User, account: Account) -> Outcome:
         """Read a user and its secret without changing anything: for users that are offered but not rotated."""

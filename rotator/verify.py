@@ -7,7 +7,6 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from discovery.model import Database, Endpoint, Tls
-from proxy.directory import Tls as ProxyTls
 from proxy.upstream import LoginOutcome, login
 from rotator.machine import Logins
 
@@ -49,7 +48,7 @@ class RealLogins:
             result = await login(
                 endpoint.host,
                 endpoint.port,
-                ProxyTls(mode=tls.mode, server_name=tls.server_name, ca_file=tls.ca_file),
+                tls,
                 username,
                 password,
                 timeout=self._timeout,

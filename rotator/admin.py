@@ -1,0 +1,159 @@
+"""The HTTP API in two faces: what a scraper needs on TCP, everything else on the control socket."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+from typing import Any, Protocol
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+
+from discovery.model import Inventory
+from rotator.errors import UnknownUserError, UsageError
+from rotator.metrics import CONTENT_TYPE
+from rotator.rotations import Request as RotationAsked
+from rotator.rotations import Rotation
+from rotator.views import (
+    DatabaseView,
+    RotationRequest,
+    RotationView,
+    SourceView,
+    StatusView,
+    UserView,
+    rotation_view,
+    source_view,
+)
+
+__all__ = ["Backend", "control_app", "public_app"]
+
+
+class Backend(Protocol):
+    """What the API asks of the service."""
+
+    def readiness(self) -> tuple[bool, str]:
+        """Whether clients can be served, and if not, what is waited for."""
+
+    def metrics(self) -> bytes:
+        """Prometheus's text."""
+
+    def status(self) -> StatusView:
+        """The service as a whole."""
+
+    def databases(self) -> list[DatabaseView]:
+        """All databases."""
+
+    def users(self) -> list[UserView]:
+        """All users."""
+
+    def rotations(self) -> list[Rotation]:
+        """Runs, the latest first."""
+
+    def ask(self, wanted: RotationRequest, asked_by: str) -> list[RotationAsked]:
+        """Ask for rotations."""
+
+    async def discover(self) -> Inventory:
+        """Look at AWS now."""
+
+    def events(self) -> AsyncIterator[dict[str, Any]]:
+        """What happens from now on."""
+
+
+def public_app(backend: Backend) -> FastAPI:
+    """`/healthz`, `/readyz` and `/metrics`: nothing that changes anything, nothing that names a password."""
+    app = FastAPI(
+        title="Valkeeper", version=version("valkeeper"), docs_url=None, redoc_url=None, openapi_url=None
+    )
+    _add_probes(app, backend)
+    return app
+
+
+def control_app(backend: Backend) -> FastAPI:
+    """Everything, for callers that the control socket has let in."""
+    app = FastAPI(title="Valkeeper", version=version("valkeeper"), docs_url=None, redoc_url=None)
+    _add_probes(app, backend)
+    _add_views(app, backend)
+    _add_orders(app, backend)
+    app.add_exception_handler(UsageError, _refuse)
+    return app
+
+
+def _add_probes(app: FastAPI, backend: Backend) -> None:
+    @app.get("/healthz", summary="The process answers")
+    async def healthz() -> PlainTextResponse:
+        return PlainTextResponse("ok\n")
+
+    @app.get("/readyz", summary="A directory is published and every source has answered or failed once")
+    async def readyz() -> PlainTextResponse:
+        ready, reason = backend.readiness()
+        return PlainTextResponse("ready\n" if ready else f"{reason}\n", 200 if ready else 503)
+
+    @app.get("/metrics", summary="Metrics in Prometheus's text format")
+    async def metrics() -> Response:
+        return Response(backend.metrics(), media_type=CONTENT_TYPE)
+
+
+def _add_views(app: FastAPI, backend: Backend) -> None:
+    @app.get("/v1/status")
+    async def status() -> StatusView:
+        return backend.status()
+
+    @app.get("/v1/databases")
+    async def databases() -> list[DatabaseView]:
+        return backend.databases()
+
+    @app.get("/v1/users")
+    async def users() -> list[UserView]:
+        return backend.users()
+
+    @app.get("/v1/rotations")
+    async def rotations(limit: int = 100) -> list[RotationView]:
+        return [rotation_view(rotation) for rotation in backend.rotations()[: max(limit, 0)]]
+
+    @app.get("/v1/events", summary="What happens, as server-sent events", response_class=StreamingResponse)
+    async def events() -> StreamingResponse:
+        return StreamingResponse(_server_sent(backend.events()), media_type="text/event-stream")
+
+
+def _add_orders(app: FastAPI, backend: Backend) -> None:
+    @app.post("/v1/rotations", summary="Rotate now", status_code=202)
+    async def rotate(wanted: RotationRequest, request: Request, response: Response) -> list[RotationView]:
+        if bool(wanted.users) == wanted.all:
+            raise UsageError('say either "users": [...] or "all": true')
+        asked = backend.ask(wanted, _caller(request))
+        if not wanted.wait:
+            return [rotation_view(Rotation(one.id, one.user, one.asked_by, one.asked_at)) for one in asked]
+        done, _ = (
+            await asyncio.wait([one.done for one in asked], timeout=wanted.wait_seconds)
+            if asked
+            else ((), ())
+        )
+        response.status_code = 200
+        return [
+            rotation_view(
+                one.done.result()
+                if one.done in done
+                else Rotation(one.id, one.user, one.asked_by, one.asked_at, reason="still under way")
+            )
+            for one in asked
+        ]
+
+    @app.post("/v1/discoveries", summary="Look at AWS now")
+    async def discover() -> list[SourceView]:
+        inventory = await backend.discover()
+        return [source_view(source) for source in inventory.sources]
+
+
+async def _server_sent(events: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
+    yield ": what happens from now on\n\n"
+    async for event in events:
+        yield f"event: {event.get('event', 'event')}\ndata: {json.dumps(event, default=str)}\n\n"
+
+
+def _caller(request: Request) -> str:
+    """Who asks: the control socket's server puts the peer's credentials where TCP has an address."""
+    return str(request.client.host) if request.client is not None else "api"
+
+
+async def _refuse(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 404 if isinstance(error, UnknownUserError) else 422)

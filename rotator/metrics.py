@@ -1,0 +1,175 @@
+"""What Prometheus scrapes. Events are counted as they happen; states are read when a scrape asks."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from discovery.model import Inventory, Place, User
+from proxy.counters import CONNECT_SECONDS_BOUNDS, Counters
+from rotator.rotations import Rotation
+from rotator.standing import Care, Standing
+
+__all__ = ["CONTENT_TYPE", "Metrics", "State", "is_overdue"]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_ROTATION_SECONDS = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a scrape reads."""
+
+    inventory: Inventory
+    standings: tuple[Standing, ...]
+    counters: Counters
+    proxies: int
+    now_of: Callable[[User], datetime]  # the time by the clock of a user's account
+    overdue_after: float  # seconds past its due time from which a rotation counts as overdue
+
+
+def is_overdue(standing: Standing, now: datetime, after: float) -> bool:
+    """Whether a managed user's rotation should have happened by now."""
+    return (
+        standing.care is Care.MANAGED
+        and standing.due is not None
+        and (now - standing.due).total_seconds() > after
+    )
+
+
+class Metrics:
+    """Everything that is measured, in a registry of its own."""
+
+    def __init__(self, read_state: Callable[[], State]) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_StateCollector(read_state))
+        self._rotations = Counter(
+            "valkeeper_rotations",
+            "Runs that did something or were asked for, by how they ended.",
+            ["result"],
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "valkeeper_rotation_seconds",
+            "How long rotations took that gave a user a new password.",
+            buckets=_ROTATION_SECONDS,
+            registry=self._registry,
+        )
+        self._aws = Counter(
+            "valkeeper_aws_requests",
+            "Calls to AWS, by action and answer (OK or AWS's error code).",
+            ["account", "region", "action", "code"],
+            registry=self._registry,
+        )
+
+    def count_aws(self, place: Place | None, action: str, code: str) -> None:
+        """A call to AWS ended. Safe from any thread."""
+        account, region = place or ("", "")
+        self._aws.labels(account, region, action, code).inc()
+
+    def count_rotation(self, rotation: Rotation) -> None:
+        """A run ended."""
+        self._rotations.labels(str(rotation.result)).inc()
+        if rotation.result in {"rotated", "adopted"} and rotation.finished_at is not None:
+            self._seconds.observe(rotation.finished_at - rotation.started_at)
+
+    def render(self) -> bytes:
+        """All of it, in Prometheus's text format."""
+        return generate_latest(self._registry)
+
+
+class _StateCollector(Collector):
+    def __init__(self, read_state: Callable[[], State]) -> None:
+        self._read_state = read_state
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing up front: the names are only known with the state."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """The state as metrics."""
+        state = self._read_state()
+        yield from _discovery(state)
+        yield from _users(state)
+        yield from _proxies(state)
+
+
+def _discovery(state: State) -> Iterator[Metric]:
+    read = GaugeMetricFamily(
+        "valkeeper_discovery_last_success_timestamp_seconds",
+        "When a source last answered well.",
+        labels=["source"],
+    )
+    failing = GaugeMetricFamily(
+        "valkeeper_discovery_failing", "1 where a source's last reading failed.", labels=["source"]
+    )
+    for source in state.inventory.sources:
+        if source.read_at is not None:
+            read.add_metric([source.name], source.read_at)
+        failing.add_metric([source.name], float(source.error is not None))
+    databases = GaugeMetricFamily("valkeeper_databases", "Known databases, by kind.", labels=["kind"])
+    kinds = sorted(str(database.kind) for database in state.inventory.databases.values())
+    for kind, group in itertools.groupby(kinds):
+        databases.add_metric([kind], len(list(group)))
+    yield from (read, failing, databases)
+
+
+def _users(state: State) -> Iterator[Metric]:
+    users = GaugeMetricFamily("valkeeper_users", "Known users, by how they stand.", labels=["state"])
+    for name, group in itertools.groupby(sorted(standing.state for standing in state.standings)):
+        users.add_metric([name], len(list(group)))
+    labels = ["service", "account", "region", "user"]
+    age = GaugeMetricFamily(
+        "valkeeper_password_age_seconds", "Age of a user's current password.", labels=labels
+    )
+    overdue = 0
+    for standing in state.standings:
+        now = state.now_of(standing.user)
+        seconds = standing.password_age(now)
+        if seconds is not None and standing.care is not Care.PASSED_THROUGH:
+            age.add_metric([str(part) for part in standing.key], seconds)
+        overdue += is_overdue(standing, now, state.overdue_after)
+    late = GaugeMetricFamily(
+        "valkeeper_users_overdue", "Managed users whose rotation should have happened.", value=overdue
+    )
+    yield from (users, age, late)
+
+
+def _proxies(state: State) -> Iterator[Metric]:
+    connected = GaugeMetricFamily(
+        "valkeeper_proxies_connected", "Proxies on the directory socket.", value=state.proxies
+    )
+    let_in = CounterMetricFamily("valkeeper_connections", "Client connections let in.", labels=["database"])
+    still = GaugeMetricFamily("valkeeper_connections_open", "Client connections now.", labels=["database"])
+    failures = CounterMetricFamily(
+        "valkeeper_connection_failures",
+        "Client connections refused, by reason.",
+        labels=["database", "reason"],
+    )
+    carried = CounterMetricFamily(
+        "valkeeper_bytes", "Bytes relayed, by where they came from.", labels=["database", "from"]
+    )
+    seconds = HistogramMetricFamily(
+        "valkeeper_connect_seconds", "Dial, TLS and AUTH towards the database.", labels=["database"]
+    )
+    for name, counts in sorted(state.counters.databases.items()):
+        let_in.add_metric([name], counts.connections)
+        still.add_metric([name], counts.open)
+        for reason, number in sorted(counts.failures.items()):
+            failures.add_metric([name, reason], number)
+        carried.add_metric([name, "client"], counts.bytes_from_clients)
+        carried.add_metric([name, "database"], counts.bytes_from_database)
+        totals = itertools.accumulate(counts.connect_seconds)
+        bounds = [*(str(bound) for bound in CONNECT_SECONDS_BOUNDS), "+Inf"]
+        seconds.add_metric([name], list(zip(bounds, totals, strict=True)), counts.connect_seconds_sum)
+    yield from (connected, let_in, still, failures, carried, seconds)

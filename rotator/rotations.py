@@ -1,0 +1,437 @@
+"""The one door to a rotation: scheduled, asked for, or because a proxy was refused. Never one user twice at once."""
+
+import asyncio
+import random
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import structlog
+
+from discovery.errors import AwsError, PermanentError, RetryableError
+from discovery.model import Authentication, Inventory, User, UserKey
+from rotator.due import DueQueue
+from rotator.engine import Account, Engine, Outcome, Result, Wish
+from rotator.errors import UnknownUserError, UsageError
+from rotator.machine import Secret, due_at
+from rotator.standing import Care, Standing
+from rotator.users import UserState
+
+__all__ = ["Request", "Rotation", "Rotations"]
+
+_log = structlog.get_logger(__name__)
+
+_KEPT = 1000  # finished rotations to show
+_RETRY_FIRST, _RETRY_MOST = 1.0, 60.0  # seconds; full jitter below them
+_ROTATED = frozenset({Result.ROTATED, Result.ADOPTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """One run that did something, or was asked for; for people."""
+
+    id: str
+    user: UserKey
+    asked_by: str  # `schedule`, or who
+    started_at: float  # seconds since the epoch
+    finished_at: float | None = None
+    result: str = "running"
+    reason: str = ""
+    steps: tuple[str, ...] = ()
+    version: str | None = None  # version id of AWSCURRENT at the end
+
+
+@dataclass(slots=True)
+class Request:
+    """What somebody asked for, and what became of it."""
+
+    id: str
+    user: UserKey
+    asked_by: str
+    wish: Wish
+    asked_at: float = field(default_factory=time.time)  # seconds since the epoch
+    done: "asyncio.Future[Rotation]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What the door keeps of one user."""
+
+    standing: Standing
+    requests: list[Request] = field(default_factory=list)
+    running: bool = False
+    again: bool = False  # somebody asked while it ran
+    waits: int = 0  # runs in a row that had to wait
+    then: list[Callable[[], None]] = field(default_factory=list)  # to be called after the next whole run
+
+
+class Rotations:
+    """Which users there are, when each is due, and who asked for what.
+
+    Args:
+        engine: does the work.
+        account_of: the doors of a user's account; None while there is no session for it.
+        interval: how old a password gets.
+        spread: the most by which a due rotation is put off, so that instances rarely meet.
+        on_standing: told of every change of a standing.
+        on_rotation: told of every run that did something or was asked for, when it has ended.
+        on_schedule: told that the earliest due time may have changed.
+        clock: seconds that only grow.
+        chance: 0 to 1.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        account_of: Callable[[User], Account | None],
+        *,
+        interval: timedelta,
+        spread: timedelta,
+        on_standing: Callable[[Standing], None],
+        on_rotation: Callable[[Rotation], None],
+        on_schedule: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._engine = engine
+        self._account_of = account_of
+        self._interval = interval
+        self._spread = spread.total_seconds()
+        self._look_every = interval.total_seconds() / 3
+        self._on_standing = on_standing
+        self._on_rotation = on_rotation
+        self._on_schedule = on_schedule
+        self._clock = clock
+        self._chance = chance
+        self._inventory = Inventory()
+        self._entries: dict[UserKey, _Entry] = {}
+        self._queue = DueQueue()
+        self._history: deque[Rotation] = deque(maxlen=_KEPT)
+        self._running: dict[UserKey, Rotation] = {}
+        self._stopping = False
+
+    # What people see.
+
+    @property
+    def standings(self) -> list[Standing]:
+        """Every known user, by service, account, region and id."""
+        return [self._entries[key].standing for key in sorted(self._entries)]
+
+    @property
+    def history(self) -> list[Rotation]:
+        """Runs that are under way, then those that ended, the latest first."""
+        return [*self._running.values(), *reversed(self._history)]
+
+    def standing(self, key: UserKey) -> Standing | None:
+        """One user."""
+        entry = self._entries.get(key)
+        return entry.standing if entry is not None else None
+
+    def next_look(self, key: UserKey) -> float | None:
+        """In how many seconds a user is looked at; None: it is not waiting."""
+        at = self._queue.when(key)
+        return max(0.0, at - self._clock()) if at is not None else None
+
+    # What changes.
+
+    def take_inventory(self, inventory: Inventory, released: Iterable[UserKey] = ()) -> None:
+        """Look after these users from now on: new ones at once, in a random order within the spread."""
+        self._inventory = inventory
+        released = set(released)
+        for key in [key for key in self._entries if key not in inventory.users]:
+            self._drop(key)
+        for key, user in inventory.users.items():
+            entry = self._entries.get(key)
+            care = _care(user, entry.standing if entry else None, released)
+            if entry is None:
+                self._entries[key] = entry = _Entry(Standing(user, care))
+                fresh = True
+            else:
+                fresh = entry.standing.care is not care or entry.standing.user.databases != user.databases
+                self._change(entry, replace(entry.standing, user=user, care=care))
+            if care is Care.PASSED_THROUGH:
+                self._queue.remove(key)
+            elif fresh and not entry.running:
+                self._queue.put(key, self._clock() + self._chance() * min(self._spread, 1.0))
+        self._on_schedule()
+
+    def ask(
+        self, names: Iterable[str], *, asked_by: str, retire: bool = False, force: bool = False
+    ) -> list[Request]:
+        """Ask for rotations now, of users by id, name, or the end of their key.
+
+        Raises:
+            UnknownUserError: nobody is called so, or the name fits several.
+            UsageError: a user is not managed.
+        """
+        keys = [self._find(name) for name in names]
+        for key in keys:
+            if self._entries[key].standing.care is not Care.MANAGED:
+                user = self._entries[key].standing.user
+                raise UsageError(
+                    f"user {user.key.id} is not managed: give it the tag that rotation.managed_tag names,"
+                    " and wait for the next discovery"
+                )
+        return [self._ask(key, asked_by, Wish(retire=retire, force=force)) for key in dict.fromkeys(keys)]
+
+    def ask_all(self, *, asked_by: str, retire: bool = False, force: bool = False) -> list[Request]:
+        """Ask for a rotation of every managed user."""
+        keys = [key for key, entry in self._entries.items() if entry.standing.care is Care.MANAGED]
+        return [self._ask(key, asked_by, Wish(retire=retire, force=force)) for key in sorted(keys)]
+
+    def look_now(self, key: UserKey, then: Callable[[], None]) -> None:
+        """Look at a user as soon as possible, since a database refused what proxies log it in with.
+
+        `then` is called once, when that is done.
+        """
+        entry = self._entries.get(key)
+        if entry is None or entry.standing.care is Care.PASSED_THROUGH:
+            then()
+            return
+        entry.then.append(then)
+        if entry.running:
+            entry.again = True
+        else:
+            self._queue.put(key, self._clock())
+            self._on_schedule()
+
+    def next_at(self) -> float | None:
+        """When the next user is due, in this object's clock; None: no user is waiting."""
+        return self._queue.next_at()
+
+    def start_due(self, group: asyncio.TaskGroup) -> None:
+        """Start a run for every user whose time has come."""
+        if self._stopping:
+            return
+        for key in self._queue.pop_due(self._clock()):
+            entry = self._entries.get(key)
+            if entry is not None and not entry.running:
+                entry.running = True
+                group.create_task(self._run(key, entry), name=f"rotate {key}")
+
+    def stop(self) -> None:
+        """Start no more runs."""
+        self._stopping = True
+
+    def saw(self, user: User, state: UserState, secret: Secret | None) -> None:
+        """The engine read a user."""
+        entry = self._entries.get(user.key)
+        if entry is not None:
+            seen = replace(entry.standing.user, status=state.status, enabled=state.enabled)
+            due = due_at(secret, self._interval) if secret is not None else None
+            self._change(
+                entry, replace(entry.standing, user=seen, secret=secret, due=due, seen_at=time.time())
+            )
+
+    # How a run goes.
+
+    async def _run(self, key: UserKey, entry: _Entry) -> None:
+        standing = entry.standing
+        then, entry.then = entry.then, []
+        requests = [request for request in entry.requests if not request.done.done()]
+        wish = _together(requests)
+        asked_by = ", ".join(dict.fromkeys(r.asked_by for r in requests)) or "schedule"
+        rotation = Rotation(requests[0].id if requests else uuid.uuid4().hex, key, asked_by, time.time())
+        self._running[key] = rotation
+        self._change(entry, replace(standing, running=True))
+        outcome: Outcome | None = None
+        error: AwsError | None = None
+        try:
+            outcome = await self._work(standing, wish)
+        except AwsError as failure:
+            error = failure
+        except Exception as bug:  # noqa: BLE001  a defect met with one user must not stop the others
+            _log.exception("rotation_broken", user=str(key))
+            error = RetryableError(
+                f"unexpected {type(bug).__name__}", operation="valkeeper:rotate", code="Bug"
+            )
+        finally:
+            del self._running[key]
+            entry.running = False
+            for call in then:
+                call()
+        if self._entries.get(key) is not entry:  # it vanished meanwhile
+            return
+        rotation = _finished(rotation, outcome, error)
+        self._conclude(entry, rotation, outcome, error, requests)
+        self._queue_again(entry, outcome, error)
+
+    async def _work(self, standing: Standing, wish: Wish | None) -> Outcome:
+        account = self._account_of(standing.user)
+        if account is None:
+            return Outcome(Result.WAITING, (), f"no AWS session for {standing.key.place} yet")
+        if standing.care is Care.RELEASED:
+            return await self._engine.look(standing.user, account)
+        databases = tuple(self._inventory.databases_of(standing.user))
+        return await self._engine.run(standing.user, databases, account, wish)
+
+    def _conclude(
+        self,
+        entry: _Entry,
+        rotation: Rotation,
+        outcome: Outcome | None,
+        error: AwsError | None,
+        requests: list[Request],
+    ) -> None:
+        standing = replace(
+            entry.standing,
+            running=False,
+            outcome=outcome or entry.standing.outcome,
+            error=str(error) if error is not None else None,
+            failures=entry.standing.failures + 1 if error is not None else 0,
+            rotated_at=rotation.finished_at
+            if outcome and outcome.result in _ROTATED
+            else entry.standing.rotated_at,
+        )
+        worth_telling = bool(rotation.steps) or bool(requests) or standing.reason != entry.standing.reason
+        self._change(entry, standing)
+        if worth_telling:
+            self._history.append(rotation)
+            self._on_rotation(rotation)
+            _tell(rotation, standing)
+        for request in requests:
+            if self._is_settled(request, outcome, error) and not request.done.done():
+                request.done.set_result(rotation)
+            elif outcome is not None and outcome.wish is not None:
+                # What was asked for stays measured against what stood when it was first looked at.
+                request.wish = replace(
+                    request.wish, instead_of=request.wish.instead_of or outcome.wish.instead_of
+                )
+        for request in entry.requests:
+            # Asked for while this run was under way: it joins what the run did.
+            joined = outcome is not None and outcome.result in _ROTATED and not request.wish.retire
+            if request not in requests and joined and not request.done.done():
+                request.done.set_result(rotation)
+        entry.requests = [request for request in entry.requests if not request.done.done()]
+
+    @staticmethod
+    def _is_settled(request: Request, outcome: Outcome | None, error: AwsError | None) -> bool:
+        if error is not None:
+            return isinstance(error, PermanentError)
+        if outcome is None or outcome.result is Result.LEFT:
+            return True
+        if outcome.result is Result.WAITING or outcome.secret is None:
+            return False
+        baseline = request.wish.instead_of or (outcome.wish.instead_of if outcome.wish else None)
+        return replace(request.wish, instead_of=baseline).granted(outcome.secret)
+
+    def _queue_again(self, entry: _Entry, outcome: Outcome | None, error: AwsError | None) -> None:
+        key, now = entry.standing.key, self._clock()
+        waiting = outcome is not None and outcome.result is Result.WAITING
+        entry.waits = entry.waits + 1 if waiting else 0
+        if entry.again or (entry.requests and not waiting and error is None):
+            entry.again = False
+            delay = 0.0
+        elif isinstance(error, PermanentError):
+            delay = self._look_every
+        elif error is not None:
+            delay = self._backoff(entry.standing.failures)
+        elif waiting:
+            delay = self._backoff(entry.waits)
+        else:
+            delay = self._until_due(entry.standing)
+        self._queue.put(key, now + min(delay, self._look_every))
+        self._on_schedule()
+
+    def _backoff(self, times: int) -> float:
+        return self._chance() * min(_RETRY_FIRST * 2.0 ** min(times, 10), _RETRY_MOST) + 0.05
+
+    def _until_due(self, standing: Standing) -> float:
+        """Seconds until the next rotation, or the next look at the labels if that is sooner."""
+        look = self._look_every * (0.8 + 0.2 * self._chance())
+        account = self._account_of(standing.user)
+        if standing.due is None or standing.care is not Care.MANAGED or account is None:
+            return look
+        until = (standing.due - account.now()).total_seconds()
+        if until <= 0:  # due, and yet idle: blocked, so the next look will do
+            return look
+        return min(look, until + self._chance() * self._spread)
+
+    def _ask(self, key: UserKey, asked_by: str, wish: Wish) -> Request:
+        entry = self._entries[key]
+        request = Request(uuid.uuid4().hex, key, asked_by, wish)
+        entry.requests.append(request)
+        _log.info("rotation_asked", user=str(key), asked_by=asked_by, retire=wish.retire, force=wish.force)
+        if not entry.running:
+            self._queue.put(key, self._clock())
+            self._on_schedule()
+        return request
+
+    def _find(self, name: str) -> UserKey:
+        exact = [key for key in self._entries if name in {str(key), key.id}]
+        named = [key for key, entry in self._entries.items() if entry.standing.user.name == name]
+        found = exact or named or [key for key in self._entries if str(key).endswith(f"/{name}")]
+        if not found:
+            raise UnknownUserError(f"no known database has a user {name!r}; `valkeeper users` lists them")
+        if len(found) > 1:
+            keys = ", ".join(str(key) for key in sorted(found))
+            raise UnknownUserError(f"{name!r} fits several users; say which: {keys}")
+        return found[0]
+
+    def _drop(self, key: UserKey) -> None:
+        entry = self._entries.pop(key)
+        self._queue.remove(key)
+        self._engine.forget(key)
+        for request in entry.requests:
+            if not request.done.done():
+                gone = Rotation(
+                    request.id, key, request.asked_by, time.time(), time.time(), "left", "the user is gone"
+                )
+                request.done.set_result(gone)
+
+    def _change(self, entry: _Entry, standing: Standing) -> None:
+        entry.standing = standing
+        self._on_standing(standing)
+
+
+def _care(user: User, before: Standing | None, released: set[UserKey]) -> Care:
+    if user.managed:
+        return Care.MANAGED
+    if user.authentication is not Authentication.PASSWORD:
+        return Care.PASSED_THROUGH
+    was_ours = before is not None and before.care is not Care.PASSED_THROUGH and before.has_password
+    return Care.RELEASED if was_ours or user.key in released else Care.PASSED_THROUGH
+
+
+def _together(requests: list[Request]) -> Wish | None:
+    """One wish that grants all of them: never measured against a version that one of them has not seen replaced."""
+    if not requests:
+        return None
+    unseen = any(request.wish.instead_of is None for request in requests)
+    return Wish(
+        instead_of=None if unseen else requests[-1].wish.instead_of,
+        retire=any(request.wish.retire for request in requests),
+        force=any(request.wish.force for request in requests),
+    )
+
+
+def _finished(rotation: Rotation, outcome: Outcome | None, error: AwsError | None) -> Rotation:
+    current = outcome.secret.current if outcome is not None and outcome.secret is not None else None
+    return replace(
+        rotation,
+        finished_at=time.time(),
+        result=outcome.result if outcome is not None else "failed",
+        reason=str(error) if error is not None else (outcome.reason if outcome is not None else ""),
+        steps=outcome.steps if outcome is not None else (),
+        version=current.id if current is not None else None,
+    )
+
+
+def _tell(rotation: Rotation, standing: Standing) -> None:
+    say = _log.info if rotation.result not in {"failed", Result.LEFT, Result.WAITING} else _log.warning
+    say(
+        "rotation",
+        user=str(rotation.user),
+        databases=standing.user.databases,
+        result=str(rotation.result),
+        reason=rotation.reason or None,
+        steps=rotation.steps,
+        version=rotation.version,
+        asked_by=rotation.asked_by,
+        seconds=round((rotation.finished_at or rotation.started_at) - rotation.started_at, 3),
+    )

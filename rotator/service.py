@@ -1,0 +1,325 @@
+"""The service: makes all parts, hands them to each other, runs them, and lets them go in order."""
+
+import asyncio
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from discovery.aws import Sessions
+from discovery.errors import AwsError
+from discovery.model import Authentication, Inventory, Place, User, UserKey
+from discovery.scanner import Scanner
+from discovery.sources.configured import configured_sources
+from proxy.settings import socket_path
+from rotator import control
+from rotator.accounts import Accounts
+from rotator.admin import control_app, public_app
+from rotator.catalogue import Catalogue
+from rotator.companion import Companion
+from rotator.config import Settings
+from rotator.engine import Engine
+from rotator.handed_on import HandedOnPasswords
+from rotator.http import bind_tcp, serve_control, serve_tcp
+from rotator.log import EventStream
+from rotator.machine import Secret
+from rotator.metrics import Metrics, State, is_overdue
+from rotator.publisher import Publisher
+from rotator.rotations import Request, Rotation, Rotations
+from rotator.schedule import Schedule
+from rotator.standing import Care, Standing, credential_of
+from rotator.users import UserState
+from rotator.verify import RealLogins
+from rotator.views import (
+    DatabaseView,
+    RotationRequest,
+    StatusView,
+    UserView,
+    database_views,
+    source_view,
+    user_view,
+)
+
+__all__ = ["Service", "serve"]
+
+_log = structlog.get_logger(__name__)
+
+
+def serve(settings: Settings, events: EventStream, *, config_file: Path | None, with_proxy: bool) -> None:
+    """Run the service until SIGTERM or SIGINT.
+
+    Raises:
+        RotatorError: it can't start; the message says what to do.
+        ConfigurationError: likewise.
+    """
+    folder = control.make_folders(settings.proxy.runtime_dir)
+    with control.only_one(folder / "rotator.lock", "a rotator"):
+        listening = bind_tcp(*settings.admin.address)
+        companion = Companion(settings.proxy.runtime_dir, config_file) if with_proxy else None
+        asyncio.run(_run(settings, events, folder, listening, companion))
+
+
+async def _run(
+    settings: Settings,
+    events: EventStream,
+    folder: Path,
+    listening: socket.socket,
+    companion: Companion | None,
+) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    service = Service(settings, events)
+    await service.run(folder, listening, companion, stop)
+
+
+class Service:
+    """All parts together, and what the API asks of them (`rotator.admin.Backend`)."""
+
+    def __init__(self, settings: Settings, events: EventStream) -> None:
+        self._settings = settings
+        self._events = events
+        self._started_at = time.time()
+        self._metrics = Metrics(self._state)
+        self._sessions = Sessions(self._metrics.count_aws)
+        self._accounts = Accounts(
+            self._sessions,
+            secret_prefix=settings.rotation.secret_prefix,
+            kms_key_id=settings.rotation.kms_key_id,
+        )
+        self._scanner = Scanner(
+            configured_sources(
+                settings.discovery,
+                settings.databases,
+                self._sessions,
+                default_region=Sessions.default_region() if settings.discovery.sources else None,
+                managed_tag=settings.rotation.managed_tag,
+            )
+        )
+        self._catalogue = Catalogue()
+        self._publisher = Publisher(settings.proxy.directory_socket, self._catalogue, self._refused)
+        self._handed_on = HandedOnPasswords()
+        self._engine = Engine(
+            interval=settings.rotation.interval,
+            verifier=RealLogins(
+                timeout=settings.proxy.upstream.connect_timeout.total_seconds(),
+                ca_file=str(settings.proxy.upstream.ca_file) if settings.proxy.upstream.ca_file else None,
+            ),
+            listener=self,
+            acknowledged=self._publisher.acknowledged,
+        )
+        self._schedule: Schedule | None = None
+        self._rotations = Rotations(
+            self._engine,
+            self._accounts.of,
+            interval=settings.rotation.interval,
+            spread=settings.rotation.spread,
+            on_standing=self._take_standing,
+            on_rotation=self._metrics.count_rotation,
+            on_schedule=self._reschedule,
+        )
+        self._discovered = False
+        self._census_errors: dict[Place, str] = {}
+
+    # Running.
+
+    async def run(
+        self, folder: Path, listening: socket.socket, companion: Companion | None, stop: asyncio.Event
+    ) -> None:
+        """Run until told to stop: first no new rotations, then those under way are left at their next wait."""
+        published = asyncio.Event()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._publisher.serve(published)),
+                    group.create_task(serve_control(control_app(self), folder / "admin.sock")),
+                    group.create_task(serve_tcp(public_app(self), listening)),
+                ]
+                await published.wait()
+                if companion is not None:
+                    tasks.append(group.create_task(companion.keep()))
+                async with asyncio.TaskGroup() as rotating:
+                    self._schedule = Schedule(self.discover, self._settings.discovery.interval, rotating)
+                    self._schedule.start(self._rotations)
+                    host, port = listening.getsockname()[:2]
+                    _log.info(
+                        "service_started",
+                        admin=f"http://{host}:{port}",
+                        runtime_dir=str(self._settings.proxy.runtime_dir),
+                        interval_seconds=self._settings.rotation.interval.total_seconds(),
+                        version=version("valkeeper"),
+                    )
+                    await stop.wait()
+                    _log.info("service_stopping")
+                    self._schedule.stop()
+                    self._rotations.stop()
+                if companion is not None:
+                    companion.stop({proxy.peer.pid for proxy in self._publisher.proxies})
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self._sessions.close()
+        _log.info("service_stopped")
+
+    async def discover(self) -> Inventory:
+        """Look at everything once, and serve what was found."""
+        inventory = await self._scanner.scan()
+        released = await self._released(inventory)
+        self._publisher.publish(self._catalogue.take_inventory(inventory))
+        self._publisher.publish(
+            self._catalogue.take_credentials(self._handed_on.read(inventory.databases.values()))
+        )
+        self._rotations.take_inventory(inventory, released)
+        if not self._discovered:
+            self._discovered = True
+            _log.info("ready", databases=len(inventory.databases), users=len(inventory.users))
+        return inventory
+
+    async def _released(self, inventory: Inventory) -> set[UserKey]:
+        """Untagged password users that have a secret of ours: they were managed once."""
+        untagged = [
+            user
+            for user in inventory.users.values()
+            if not user.managed and user.authentication is Authentication.PASSWORD
+        ]
+        released: set[UserKey] = set()
+        for place in {user.key.place for user in untagged}:
+            vault = self._accounts.vault(place)
+            if vault is None:
+                continue
+            try:
+                names = await vault.names()
+            except AwsError as error:
+                if self._census_errors.get(place) != str(error):
+                    _log.warning("released_users_unknown", place=str(place), error=str(error))
+                self._census_errors[place] = str(error)
+                continue
+            self._census_errors.pop(place, None)
+            released |= {u.key for u in untagged if u.key.place == place and vault.is_named(u.key, names)}
+        return released
+
+    # What the parts tell each other.
+
+    def observed(self, user: User, state: UserState, secret: Secret | None) -> None:
+        """The engine read a user (`rotator.engine.Listener`)."""
+        self._rotations.saw(user, state, secret)
+
+    def stepped(self, user: User, row: str, secret: Secret | None) -> None:
+        """The engine changed something (`rotator.engine.Listener`)."""
+        pending = secret.pending if secret is not None else None
+        _log.info(
+            "rotation_step",
+            user=str(user.key),
+            databases=user.databases,
+            step=row,
+            version=pending.id if pending is not None else None,
+        )
+
+    def _take_standing(self, standing: Standing) -> None:
+        credential = credential_of(standing)
+        if credential is not None:
+            self._publisher.publish(self._catalogue.take_credentials([credential]))
+        elif standing.care is Care.PASSED_THROUGH:
+            self._publisher.publish(self._catalogue.drop_credentials([str(standing.key)]))
+
+    def _refused(self, key: str, version_id: str) -> None:
+        """A proxy found both passwords of a user rejected: look at AWS, and answer in any case."""
+        _log.debug("looking_again", credential=key, version=version_id)
+        user = next((s.key for s in self._rotations.standings if str(s.key) == key), None)
+        if user is None:
+            self._publisher.publish(
+                self._catalogue.take_credentials(
+                    self._handed_on.read(self._catalogue.inventory.databases.values())
+                )
+            )
+            self._publisher.publish(self._catalogue.again(key))
+        else:
+            self._rotations.look_now(user, lambda: self._publisher.publish(self._catalogue.again(key)))
+
+    def _reschedule(self) -> None:
+        if self._schedule is not None:
+            self._schedule.rotations_changed()
+
+    # What people ask.
+
+    def _now_of(self, user: User) -> datetime:
+        account = self._accounts.of(user)
+        return account.now() if account is not None else datetime.now(UTC)
+
+    def _state(self) -> State:
+        return State(
+            inventory=self._scanner.inventory,
+            standings=tuple(self._rotations.standings),
+            counters=self._publisher.counters,
+            proxies=len(self._publisher.proxies),
+            now_of=self._now_of,
+            overdue_after=self._settings.rotation.interval.total_seconds() / 3,
+        )
+
+    def readiness(self) -> tuple[bool, str]:
+        """Ready: a directory is published, and every source has answered or failed once."""
+        if not self._discovered:
+            return False, "the first discovery is under way"
+        return True, ""
+
+    def metrics(self) -> bytes:
+        """Prometheus's text."""
+        return self._metrics.render()
+
+    def status(self) -> StatusView:
+        """The service as a whole."""
+        state = self._state()
+        ready, reason = self.readiness()
+        return StatusView(
+            version=version("valkeeper"),
+            ready=ready,
+            reason=reason,
+            started_at=datetime.fromtimestamp(self._started_at, UTC),
+            databases=len(state.inventory.databases),
+            users=dict(Counter(standing.state for standing in state.standings)),
+            overdue=sum(is_overdue(s, self._now_of(s.user), state.overdue_after) for s in state.standings),
+            proxies=state.proxies,
+            connections_open=sum(database.open for database in state.counters.databases.values()),
+            sources=[source_view(source) for source in state.inventory.sources],
+            runtime_dir=str(self._settings.proxy.runtime_dir),
+            interval_seconds=self._settings.rotation.interval.total_seconds(),
+        )
+
+    def databases(self) -> list[DatabaseView]:
+        """All databases."""
+        inventory = self._scanner.inventory
+        per_database = next((one for one in self._settings.proxy.listeners if one.is_per_database), None)
+        sockets = (
+            {
+                name: str(socket_path(per_database.unix or "", self._settings.proxy.runtime_dir, name))
+                for name in inventory.databases
+            }
+            if per_database is not None
+            else {}
+        )
+        return database_views(inventory, self._rotations.standings, sockets)
+
+    def users(self) -> list[UserView]:
+        """All users."""
+        return [user_view(standing, self._now_of(standing.user)) for standing in self._rotations.standings]
+
+    def rotations(self) -> list[Rotation]:
+        """Runs, the latest first."""
+        return self._rotations.history
+
+    def ask(self, wanted: RotationRequest, asked_by: str) -> list[Request]:
+        """Ask for rotations."""
+        if wanted.all:
+            return self._rotations.ask_all(asked_by=asked_by, retire=wanted.retire, force=wanted.force)
+        return self._rotations.ask(wanted.users, asked_by=asked_by, retire=wanted.retire, force=wanted.force)
+
+    def events(self) -> AsyncIterator[dict[str, Any]]:
+        """What happens from now on."""
+        return self._events.follow()

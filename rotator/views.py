@@ -1,0 +1,198 @@
+"""What the admin API answers: records for people and scripts. None of them can hold a secret."""
+
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from discovery.model import Database, Inventory, SourceState
+from rotator.rotations import Rotation
+from rotator.standing import Care, Standing
+
+__all__ = [
+    "DatabaseView",
+    "RotationRequest",
+    "RotationView",
+    "SourceView",
+    "StatusView",
+    "UserView",
+    "database_views",
+    "rotation_view",
+    "source_view",
+    "user_view",
+]
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class SourceView(_View):
+    """A source of discovery."""
+
+    name: str
+    read_at: datetime | None = Field(description="When it last answered well.")
+    stale: bool = Field(description="What is known of it is older than its last reading.")
+    error: str | None
+
+
+class DatabaseView(_View):
+    """A database that clients can connect to by name."""
+
+    name: str
+    kind: str
+    endpoint: str
+    description: str
+    account: str | None
+    region: str | None
+    engine: str
+    engine_version: str | None
+    labels: dict[str, str]
+    users: list[str] = Field(description="Names of the users that Valkeeper logs in.")
+    socket: str | None = Field(description="Where to connect on this machine.")
+
+
+class UserView(_View):
+    """A database user."""
+
+    id: str
+    name: str
+    service: str
+    account: str
+    region: str
+    arn: str
+    databases: list[str]
+    care: str = Field(description="managed, released or passed-through")
+    state: str = Field(description="One word for how it stands.")
+    reason: str = Field(description="What is wrong and what to do; empty where all is well.")
+    status: str = Field(description="As AWS says.")
+    version: str | None = Field(description="Version id of AWSCURRENT.")
+    password_age_seconds: float | None
+    due: datetime | None = Field(description="When its next rotation is due, by AWS's clock.")
+    due_in_seconds: float | None
+    secret_arn: str | None
+
+
+class RotationView(_View):
+    """A run of the rotation machine."""
+
+    id: str
+    user: str
+    asked_by: str
+    started_at: datetime
+    finished_at: datetime | None
+    seconds: float | None
+    result: str
+    reason: str
+    steps: list[str]
+    version: str | None
+
+
+class RotationRequest(BaseModel):
+    """What to rotate: some users, or all."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    users: list[str] = Field(default_factory=list, description="Ids, names, or keys of users.")
+    all: bool = False
+    wait: bool = Field(False, description="Answer when all of them have ended.")
+    wait_seconds: float = Field(300, gt=0, le=3600, description="For how long to wait at most.")
+    retire: bool = Field(False, description="Drop the old password at once: for one that leaked.")
+    force: bool = Field(False, description="Take over an AWSPENDING version that is not Valkeeper's.")
+
+
+class StatusView(_View):
+    """How the service does as a whole."""
+
+    version: str
+    ready: bool
+    reason: str
+    started_at: datetime
+    databases: int
+    users: dict[str, int] = Field(description="How many users stand how.")
+    overdue: int
+    proxies: int
+    connections_open: int
+    sources: list[SourceView]
+    runtime_dir: str
+    interval_seconds: float
+
+
+def _when(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def source_view(source: SourceState) -> SourceView:
+    """A source, for people."""
+    return SourceView(name=source.name, read_at=_when(source.read_at), stale=source.stale, error=source.error)
+
+
+def database_views(
+    inventory: Inventory, standings: list[Standing], sockets: dict[str, str]
+) -> list[DatabaseView]:
+    """All databases, by name."""
+    users: dict[str, set[str]] = {}
+    for standing in standings:
+        if standing.care is not Care.PASSED_THROUGH and standing.has_password:
+            for name in standing.user.databases:
+                users.setdefault(name, set()).add(standing.user.name)
+    return [
+        _database_view(database, users.get(name, set()), sockets.get(name))
+        for name, database in sorted(inventory.databases.items())
+    ]
+
+
+def _database_view(database: Database, users: set[str], socket: str | None) -> DatabaseView:
+    return DatabaseView(
+        name=database.name,
+        kind=database.kind,
+        endpoint=str(database.endpoint),
+        description=database.description,
+        account=database.place.account if database.place else None,
+        region=database.place.region if database.place else None,
+        engine=database.engine,
+        engine_version=database.engine_version,
+        labels=dict(database.labels),
+        users=sorted(users | {user.name for user in database.handed_on}),
+        socket=socket,
+    )
+
+
+def user_view(standing: Standing, now: datetime) -> UserView:
+    """A user, for people; `now` by the clock of its account."""
+    user, secret = standing.user, standing.secret
+    due = standing.due if standing.care is Care.MANAGED else None
+    return UserView(
+        id=user.key.id,
+        name=user.name,
+        service=user.key.service,
+        account=user.key.account,
+        region=user.key.region,
+        arn=user.arn,
+        databases=list(user.databases),
+        care=standing.care,
+        state=standing.state,
+        reason=standing.reason,
+        status=user.status,
+        version=secret.current.id if secret is not None and secret.current is not None else None,
+        password_age_seconds=standing.password_age(now),
+        due=due,
+        due_in_seconds=(due - now).total_seconds() if due is not None else None,
+        secret_arn=secret.arn if secret is not None else None,
+    )
+
+
+def rotation_view(rotation: Rotation) -> RotationView:
+    """A run, for people."""
+    finished = rotation.finished_at
+    return RotationView(
+        id=rotation.id,
+        user=str(rotation.user),
+        asked_by=rotation.asked_by,
+        started_at=datetime.fromtimestamp(rotation.started_at, UTC),
+        finished_at=_when(finished),
+        seconds=finished - rotation.started_at if finished is not None else None,
+        result=str(rotation.result),
+        reason=rotation.reason,
+        steps=list(rotation.steps),
+        version=rotation.version,
+    )
