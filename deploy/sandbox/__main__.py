@@ -18,7 +18,7 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     if options.until_eof:
         # The end of whoever started us, however it came, closes our input.
-        threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+        threading.Thread(target=_await_eof, args=(stop,), daemon=True).start()
     # So that botocore, which the account is filled with, meets nothing of the user's own account.
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
@@ -26,7 +26,11 @@ def main() -> int:
         # Here, because it takes most of the start, and --help should not.
         from deploy.sandbox.sandbox import Sandbox  # noqa: PLC0415
 
-        sandbox = Sandbox(Path(directory), options.port, options.modify_delay)
+        try:
+            sandbox = Sandbox(Path(directory), options.port, options.modify_delay)
+        except FileNotFoundError as error:
+            print(f"sandbox: {error}", file=sys.stderr)
+            return 1
         try:
             if not options.empty:
                 sandbox.fill()
@@ -35,6 +39,13 @@ def main() -> int:
         finally:
             sandbox.close()
     return 0
+
+
+def _await_eof(stop: threading.Event) -> None:
+    # Not through sys.stdin, whose lock a thread must not hold when the interpreter ends.
+    while os.read(0, 1024):
+        pass
+    stop.set()
 
 
 def _options() -> argparse.Namespace:

@@ -89,6 +89,8 @@ class SandboxProcess:
     """
 
     def __init__(self, *, empty: bool = False, modify_delay: float = 0.3, port: int = 0) -> None:
+        self._session: Any = None
+        self._clients: dict[tuple[str, str], Any] = {}
         # Ours, so that it is removed even when the sandbox is killed.
         self._directory = tempfile.TemporaryDirectory(prefix="valkeeper-sandbox-")
         self._process = subprocess.Popen(
@@ -154,19 +156,32 @@ class SandboxProcess:
         return dict(self.about["environment"])
 
     def boto3(self, service: str, *, region: str | None = None, **options: Any) -> Any:
-        """Return a boto3 client, which does not retry unless `config` says otherwise."""
+        """Return a boto3 client, which does not retry unless `config` says otherwise.
+
+        Making one takes long, so one without options is made once.
+        """
+        region = region or self.region
+        if options:
+            return self._client(service, region, options)
+        if (service, region) not in self._clients:
+            self._clients[service, region] = self._client(service, region, {})
+        return self._clients[service, region]
+
+    def _client(self, service: str, region: str, options: dict[str, Any]) -> Any:
         import boto3  # noqa: PLC0415 - not everybody who starts a sandbox asks AWS
         from botocore.config import Config  # noqa: PLC0415
 
+        if self._session is None:
+            self._session = boto3.session.Session()
         environment = self.environment()
         settings = {
-            "region_name": region or self.region,
+            "region_name": region,
             "endpoint_url": self.endpoint_url,
             "aws_access_key_id": environment["AWS_ACCESS_KEY_ID"],
             "aws_secret_access_key": environment["AWS_SECRET_ACCESS_KEY"],
             "config": Config(retries={"total_max_attempts": 1}),
         }
-        return boto3.session.Session().client(service, **settings | options)
+        return self._session.client(service, **settings | options)
 
     @contextmanager
     def fault(
@@ -247,7 +262,7 @@ class SandboxProcess:
         )
 
     def set_modify_delay(self, seconds: float) -> None:
-        """Say for how long a user is `modifying` from the next change on."""
+        """Say how long a change of a user or group takes; also of those that are under way."""
         self.control("PUT", "modify-delay", body={"seconds": seconds})
 
     def settle(self, timeout: float = 30.0) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from moto.core import DEFAULT_ACCOUNT_ID
-from moto.core.exceptions import ServiceException
+from moto.elasticache.exceptions import ElastiCacheException
 from moto.elasticache.models import elasticache_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from werkzeug.exceptions import HTTPException
@@ -72,7 +72,7 @@ class Control:
             status, answer = 200, getattr(self, f"_{endpoint}")(request, **values)
         except HTTPException as error:
             status, answer = error.code or 500, {"error": error.description}
-        except (KeyError, ServiceException, SecretError) as error:
+        except (KeyError, ElastiCacheException, SecretError) as error:
             status, answer = 404, {"error": str(error)}
         except (ValueError, TypeError) as error:
             status, answer = 400, {"error": str(error)}
@@ -82,7 +82,7 @@ class Control:
         return response(environ, start_response)
 
     def _describe(self, request: Request) -> dict[str, Any]:
-        return self._about() | {"nodes": self._nodes(request), "modify_delay": self._world.modify_delay}
+        return self._about() | {"nodes": self._nodes(request), "modify_delay": self._world.timeline.delay}
 
     def _settle(self, request: Request) -> dict[str, Any]:
         timeout = _timeout(request)
@@ -91,7 +91,7 @@ class Control:
         return {}
 
     def _set_modify_delay(self, request: Request) -> dict[str, Any]:
-        self._world.modify_delay = float(request.get_json()["seconds"])
+        self._world.timeline.delay = float(request.get_json()["seconds"])
         return {}
 
     def _passwords(self, request: Request, user_id: str) -> dict[str, Any]:

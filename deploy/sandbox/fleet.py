@@ -1,11 +1,14 @@
 """The servers of all databases: which there are, and that they hold the users they should."""
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import redis
 
 from deploy.sandbox.acl import Acl
 from deploy.sandbox.certificates import Certificates
@@ -15,6 +18,7 @@ __all__ = ["Deployment", "Fleet"]
 
 _LINK_SECONDS = 20.0
 _ALL_SLOTS = (0, 16383)
+_FIRST_KEY = "valkeeper-sandbox"
 
 
 class Deployment:
@@ -50,10 +54,7 @@ class Deployment:
                 lambda node=replica: node.admin.role()[3] == "connected", f"{replica.id} follows its primary"
             )
         if self.primary.cluster:
-            for node in self.nodes:
-                _until(
-                    lambda node=node: node.admin.cluster("INFO")["cluster_state"] == "ok", "cluster state ok"
-                )
+            self._await_cluster()
 
     def restart(self, node: Node) -> None:
         """Start one server again, with the users of now."""
@@ -77,7 +78,13 @@ class Deployment:
         with self._lock:
             wanted = self._wanted()
             for node in self.nodes:
-                node.apply(wanted)
+                try:
+                    node.apply(wanted)
+                except redis.RedisError as error:
+                    # A server that somebody killed, or a rule that Redis does not know, as AWS may.
+                    print(
+                        f"sandbox: {node.id} of {node.owner} did not take its users: {error}", file=sys.stderr
+                    )
 
     def close(self) -> None:
         """End every server."""
@@ -88,6 +95,23 @@ class Deployment:
         if not self.primary.cluster:
             replica.admin.execute_command("REPLICAOF", HOST, self.primary.port)
 
+    def _await_cluster(self) -> None:
+        for node in self.nodes:
+            _until(
+                lambda node=node: node.admin.cluster("INFO")["cluster_state"] == "ok",
+                f"{node.id} is in service",
+            )
+        # A replica counts in CLUSTER SLOTS only once it has received something.
+        self.primary.admin.set(_FIRST_KEY, "")
+        self.primary.admin.delete(_FIRST_KEY)
+        for node in self.nodes:
+            _until(lambda node=node: self._knows_all(node), f"{node.id} knows every node")
+
+    def _knows_all(self, node: Node) -> bool:
+        # One shard: its two ends, and then the primary and every replica.
+        (shard,) = node.admin.execute_command("CLUSTER SLOTS")
+        return len(shard) == 2 + len(self.nodes)
+
     def _form_cluster(self) -> None:
         primary = self.primary.admin
         primary.execute_command("CLUSTER", "ADDSLOTSRANGE", *_ALL_SLOTS)
@@ -96,7 +120,7 @@ class Deployment:
             admin = replica.admin
             admin.execute_command("CLUSTER", "MEET", HOST, self.primary.port, self.primary.bus_port)
             _until(
-                lambda admin=admin: primary_id in admin.execute_command("CLUSTER", "NODES").__str__(),
+                lambda admin=admin: primary_id in str(admin.execute_command("CLUSTER", "NODES")),
                 f"{replica.id} has met its primary",
             )
             admin.execute_command("CLUSTER", "REPLICATE", primary_id)

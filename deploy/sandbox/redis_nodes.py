@@ -19,7 +19,7 @@ from redis.retry import Retry
 from deploy.sandbox.acl import Acl, changes
 from deploy.sandbox.certificates import Certificates
 
-__all__ = ["HOST", "Launcher", "Node", "NodeState", "Role"]
+__all__ = ["HOST", "Launcher", "Node", "NodeState", "Role", "new_administrator_password"]
 
 HOST = "127.0.0.1"
 _START_SECONDS = 20.0
@@ -173,11 +173,11 @@ class Node:
         commands = list(changes(self._held, wanted))
         if not commands:
             return
+        # Unknown until the server has answered, so that after an error the next attempt sets all once more.
+        self._held = dict.fromkeys({*self._held, *wanted}, ())
         with self.admin.pipeline(transaction=False) as pipeline:
             for command in commands:
                 pipeline.execute_command("ACL", *command)
-            # Unknown until it has answered: then the next attempt sets every user once more.
-            self._held = dict.fromkeys({*self._held, *wanted}, ())
             pipeline.execute()
         self._held = dict(wanted)
 

@@ -16,6 +16,7 @@ from deploy.sandbox.fleet import Fleet
 from deploy.sandbox.redis_nodes import HOST
 from deploy.sandbox.requests import RequestLog
 from deploy.sandbox.server import Gateway, serve
+from deploy.sandbox.timeline import Timeline
 from deploy.sandbox.world import World
 
 __all__ = ["Sandbox"]
@@ -29,7 +30,7 @@ class Sandbox:
     def __init__(self, directory: Path, port: int, modify_delay: float) -> None:
         certificates = issue(directory)
         self.ca_file = certificates.ca_file
-        self._world = World(Fleet(certificates, directory), modify_delay=modify_delay)
+        self._world = World(Fleet(certificates, directory), Timeline(modify_delay))
         self._log = RequestLog()
         faults = Faults()
         elasticache.install(self._world)

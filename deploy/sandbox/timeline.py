@@ -1,30 +1,40 @@
 """What happens in the account after the answer was given: transitions that take time."""
 
-import heapq
-import itertools
 import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 
 __all__ = ["Timeline"]
 
 
 class Timeline:
-    """Runs actions later, those with a delay one after another, and knows when nothing is left to do."""
+    """Runs transitions when their time has come, one after another, and knows when nothing is under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, delay: float) -> None:
         self._changed = threading.Condition()
-        self._order = itertools.count()
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._delay = delay
+        self._waiting: deque[tuple[float, Callable[[], None]]] = deque()
         self._unfinished = 0
         threading.Thread(target=self._run, name="timeline", daemon=True).start()
 
-    def after(self, delay: float, action: Callable[[], None]) -> None:
-        """Run `action` in `delay` seconds."""
+    @property
+    def delay(self) -> float:
+        """Seconds that a change of a user or a group takes; a new value is for those under way, too."""
+        return self._delay
+
+    @delay.setter
+    def delay(self, seconds: float) -> None:
         with self._changed:
-            heapq.heappush(self._due, (time.monotonic() + delay, next(self._order), action))
+            self._delay = seconds
+            self._changed.notify_all()
+
+    def later(self, action: Callable[[], None]) -> None:
+        """Run `action` after the delay."""
+        with self._changed:
+            self._waiting.append((time.monotonic(), action))
             self._unfinished += 1
             self._changed.notify_all()
 
@@ -42,10 +52,13 @@ class Timeline:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._due or self._due[0][0] > time.monotonic():
-                    self._changed.wait(self._due[0][0] - time.monotonic() if self._due else None)
-                _, _, action = heapq.heappop(self._due)
+                while (remaining := self._remaining()) is None or remaining > 0:
+                    self._changed.wait(remaining)
+                _, action = self._waiting.popleft()
             self._finish(action)
+
+    def _remaining(self) -> float | None:
+        return self._waiting[0][0] + self._delay - time.monotonic() if self._waiting else None
 
     def _finish(self, action: Callable[[], None]) -> None:
         try:

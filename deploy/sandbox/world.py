@@ -14,7 +14,5 @@ class World:
     """The servers, the passing of time, and the lock under which the account is read and changed."""
 
     fleet: Fleet
-    timeline: Timeline = field(default_factory=Timeline)
+    timeline: Timeline
     lock: threading.RLock = field(default_factory=threading.RLock)
-    modify_delay: float = 0.3
-    """Seconds that a change of a user or a group takes, as AWS's takes some."""

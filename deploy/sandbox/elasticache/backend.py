@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from moto.core.exceptions import ServiceException
 from moto.core.resource_tagging import TaggedResource
+from moto.elasticache.exceptions import ElastiCacheException
 from moto.elasticache.models import ElastiCacheBackend as MotoBackend
 
 from deploy.sandbox.acl import DEFAULT_USER, Acl, Login, rules
@@ -46,7 +46,7 @@ class ElastiCache(MotoBackend):
         """CreateUser."""
         user_id, user_name, engine = params["UserId"].lower(), params["UserName"], _engine(params)
         if user_id in self.account_users:
-            raise ServiceException("UserAlreadyExists", f"User {user_id} already exists.")
+            raise ElastiCacheException("UserAlreadyExists", f"User {user_id} already exists.")
         login = asked_login(params, None, user_id=user_id, user_name=user_name)
         user = User(self._arn("user", user_id), user_id, user_name, engine, login, login)
         self.account_users[user_id] = user
@@ -69,15 +69,16 @@ class ElastiCache(MotoBackend):
             with self.world.lock:
                 user.status = "active"
 
-        self.world.timeline.after(self.world.modify_delay, take_effect)
+        self.world.timeline.later(take_effect)
         return self.show_user(user)
 
     def delete_account_user(self, user_id: str) -> dict[str, Any]:
         """DeleteUser: takes the user out of its groups, too."""
         user = self._active_user(user_id)
-        groups = [group for group in self.groups.values() if user.user_id in group.user_ids]
-        if user.user_name == DEFAULT_USER and groups:
-            raise ServiceException(
+        if user.user_name == DEFAULT_USER and any(
+            user.user_id in group.user_ids for group in self.groups.values()
+        ):
+            raise ElastiCacheException(
                 "DefaultUserAssociatedToUserGroup",
                 f"User {user.user_id} is the default user of a user group.",
             )
@@ -86,20 +87,20 @@ class ElastiCache(MotoBackend):
         def take_effect() -> None:
             with self.world.lock:
                 reached = self._reached_by([user.user_id])
-                for group in groups:
-                    group.user_ids.remove(user.user_id)
+                for group in self.groups.values():
+                    group.user_ids = [member for member in group.user_ids if member != user.user_id]
                 del self.account_users[user.user_id]
                 self.tags.pop(user.arn, None)
             _reconcile(reached)
 
-        self.world.timeline.after(self.world.modify_delay, take_effect)
+        self.world.timeline.later(take_effect)
         return self.show_user(user)
 
     def create_user_group(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """CreateUserGroup."""
         group_id, engine = params["UserGroupId"].lower(), _engine(params)
         if group_id in self.groups:
-            raise ServiceException("UserGroupAlreadyExists", f"User group {group_id} already exists.")
+            raise ElastiCacheException("UserGroupAlreadyExists", f"User group {group_id} already exists.")
         user_ids = [user_id.lower() for user_id in params.get("UserIds") or ()]
         self._check_members(engine, user_ids)
         group = UserGroup(self._arn("usergroup", group_id), group_id, engine, user_ids)
@@ -113,15 +114,15 @@ class ElastiCache(MotoBackend):
         adding = [user_id.lower() for user_id in params.get("UserIdsToAdd") or ()]
         removing = [user_id.lower() for user_id in params.get("UserIdsToRemove") or ()]
         if not adding and not removing:
-            raise ServiceException("InvalidParameterCombination", "Nothing to add and nothing to remove.")
+            raise ElastiCacheException("InvalidParameterCombination", "Nothing to add and nothing to remove.")
         if group.status != "active":
-            raise ServiceException(
+            raise ElastiCacheException(
                 "InvalidUserGroupState", f"User group {group.user_group_id} is {group.status}."
             )
         if unknown := set(removing) - set(group.user_ids):
-            raise ServiceException("UserNotFound", f"User {min(unknown)} is not in the group.")
+            raise ElastiCacheException("UserNotFound", f"User {min(unknown)} is not in the group.")
         if known := set(adding) & set(group.user_ids):
-            raise ServiceException("InvalidParameterValue", f"User {min(known)} is in the group already.")
+            raise ElastiCacheException("InvalidParameterValue", f"User {min(known)} is in the group already.")
         members = [user_id for user_id in group.user_ids if user_id not in removing] + adding
         self._check_members(group.engine, members)
         group.status, group.adding, group.removing = "modifying", adding, removing
@@ -135,14 +136,14 @@ class ElastiCache(MotoBackend):
             with self.world.lock:
                 group.status, group.adding, group.removing = "active", [], []
 
-        self.world.timeline.after(self.world.modify_delay, take_effect)
+        self.world.timeline.later(take_effect)
         return self.show_group(group)
 
     def delete_user_group(self, group_id: str) -> dict[str, Any]:
         """DeleteUserGroup: its users can no longer reach the databases it was attached to."""
         group = self.group(group_id)
         if group.status != "active":
-            raise ServiceException(
+            raise ElastiCacheException(
                 "InvalidUserGroupState", f"User group {group.user_group_id} is {group.status}."
             )
         group.status = "deleting"
@@ -156,14 +157,14 @@ class ElastiCache(MotoBackend):
                 self.tags.pop(group.arn, None)
             _reconcile(reached)
 
-        self.world.timeline.after(self.world.modify_delay, take_effect)
+        self.world.timeline.later(take_effect)
         return self.show_group(group)
 
     def create_database(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """CreateReplicationGroup: real servers, which are there when the status is `available`."""
         group_id, engine = params["ReplicationGroupId"].lower(), _engine(params)
         if group_id in self.databases:
-            raise ServiceException(
+            raise ElastiCacheException(
                 "ReplicationGroupAlreadyExists", f"Replication group {group_id} already exists."
             )
         encrypted = bool(params.get("TransitEncryptionEnabled"))
@@ -172,11 +173,11 @@ class ElastiCache(MotoBackend):
         ]
         token = params.get("AuthToken")
         if (user_group_ids or token) and not encrypted:
-            raise ServiceException(
+            raise ElastiCacheException(
                 "InvalidParameterCombination", "User groups and AUTH tokens need in-transit encryption."
             )
         if user_group_ids and token:
-            raise ServiceException(
+            raise ElastiCacheException(
                 "InvalidParameterCombination", "User groups and an AUTH token exclude each other."
             )
         cluster = params.get("ClusterMode") == "enabled" or int(params.get("NumNodeGroups") or 1) > 1
@@ -199,10 +200,14 @@ class ElastiCache(MotoBackend):
         self._tag_new(database.arn, params)
 
         def take_effect() -> None:
-            if database.deployment is not None:
-                database.deployment.start()
-            with self.world.lock:
-                database.status = "available"
+            status = "create-failed"
+            try:
+                if database.deployment is not None:
+                    database.deployment.start()
+                status = "available"
+            finally:
+                with self.world.lock:
+                    database.status = status
 
         self.world.timeline.aside(take_effect)
         return database.shown()
@@ -215,10 +220,12 @@ class ElastiCache(MotoBackend):
         if params.get("RemoveUserGroups"):
             removing = list(database.user_group_ids)
         if adding and database.deployment is None:
-            raise ServiceException("InvalidParameterCombination", "User groups need in-transit encryption.")
+            raise ElastiCacheException(
+                "InvalidParameterCombination", "User groups need in-transit encryption."
+            )
         for group_id in removing:
             if group_id not in database.user_group_ids:
-                raise ServiceException("UserGroupNotFound", f"User group {group_id} is not attached.")
+                raise ElastiCacheException("UserGroupNotFound", f"User group {group_id} is not attached.")
         database.description = params.get("ReplicationGroupDescription") or database.description
         if not adding and not removing:
             return database.shown()
@@ -232,7 +239,7 @@ class ElastiCache(MotoBackend):
             with self.world.lock:
                 database.status, database.adding, database.removing = "available", [], []
 
-        self.world.timeline.after(self.world.modify_delay, take_effect)
+        self.world.timeline.later(take_effect)
         return database.shown()
 
     def delete_database(self, group_id: str) -> dict[str, Any]:
@@ -268,14 +275,14 @@ class ElastiCache(MotoBackend):
         try:
             return self.account_users[user_id.lower()]
         except KeyError:
-            raise ServiceException("UserNotFound", f"User {user_id} not found.") from None
+            raise ElastiCacheException("UserNotFound", f"User {user_id} not found.") from None
 
     def group(self, group_id: str) -> UserGroup:
         """Return a user group by its id, or raise UserGroupNotFound."""
         try:
             return self.groups[group_id.lower()]
         except KeyError:
-            raise ServiceException("UserGroupNotFound", f"User group {group_id} not found.") from None
+            raise ElastiCacheException("UserGroupNotFound", f"User group {group_id} not found.") from None
 
     def database(self, group_id: str) -> ReplicationGroup:
         """Return a replication group by its id, or raise ReplicationGroupNotFoundFault."""
@@ -283,7 +290,7 @@ class ElastiCache(MotoBackend):
             return self.databases[group_id.lower()]
         except KeyError:
             message = f"ReplicationGroup {group_id} not found."
-            raise ServiceException("ReplicationGroupNotFoundFault", message) from None
+            raise ElastiCacheException("ReplicationGroupNotFoundFault", message) from None
 
     def show_user(self, user: User) -> dict[str, Any]:
         """Return the API's `User`."""
@@ -303,11 +310,11 @@ class ElastiCache(MotoBackend):
         """Return the tags of a resource, to be changed in place, or raise its kind of not found."""
         parts = arn.split(":")
         if len(parts) != 7 or parts[2] != "elasticache":
-            raise ServiceException("InvalidARN", f"ARN {arn} is invalid.")
+            raise ElastiCacheException("InvalidARN", f"ARN {arn} is invalid.")
         kind, name = parts[5:]
         find = {"user": self.user, "usergroup": self.group, "replicationgroup": self.database}.get(kind)
         if find is None or find(name).arn != arn:
-            raise ServiceException("InvalidARN", f"ARN {arn} is invalid.")
+            raise ElastiCacheException("InvalidARN", f"ARN {arn} is invalid.")
         return self.tags.setdefault(arn, {})
 
     def iter_tagged_resources(self) -> Iterator[TaggedResource]:
@@ -336,22 +343,24 @@ class ElastiCache(MotoBackend):
     def _active_user(self, user_id: str) -> User:
         user = self.user(user_id)
         if user.user_id == DEFAULT_USER:
-            raise ServiceException("InvalidParameterValue", "The user default cannot be changed.")
+            raise ElastiCacheException("InvalidParameterValue", "The user default cannot be changed.")
         if user.status != "active":
-            raise ServiceException("InvalidUserState", f"User {user.user_id} is {user.status}, not active.")
+            raise ElastiCacheException(
+                "InvalidUserState", f"User {user.user_id} is {user.status}, not active."
+            )
         return user
 
     def _available_database(self, group_id: str) -> ReplicationGroup:
         database = self.database(group_id)
         if database.status != "available":
             message = f"Replication group {database.replication_group_id} is {database.status}."
-            raise ServiceException("InvalidReplicationGroupState", message)
+            raise ElastiCacheException("InvalidReplicationGroupState", message)
         return database
 
     def _attachable(self, group_id: str) -> str:
         group = self.group(group_id)
         if group.status != "active":
-            raise ServiceException(
+            raise ElastiCacheException(
                 "InvalidUserGroupState", f"User group {group.user_group_id} is {group.status}."
             )
         return group.user_group_id
@@ -360,9 +369,9 @@ class ElastiCache(MotoBackend):
         users = [self.user(user_id) for user_id in user_ids]
         names = [user.user_name for user in users]
         if len(set(names)) < len(names):
-            raise ServiceException("DuplicateUserName", "User names are unique within a user group.")
+            raise ElastiCacheException("DuplicateUserName", "User names are unique within a user group.")
         if engine == "redis" and DEFAULT_USER not in names:
-            raise ServiceException(
+            raise ElastiCacheException(
                 "DefaultUserRequired", "A user group for Redis needs a user named default."
             )
 
@@ -378,15 +387,15 @@ class ElastiCache(MotoBackend):
 
 def _reconcile(databases: Iterable[ReplicationGroup]) -> None:
     for database in databases:
-        # Of a database that is not up yet the servers get their users when they start.
-        if database.deployment is not None and database.status not in ("creating", "deleting"):
+        # Servers that are not up yet get their users when they start.
+        if database.deployment is not None:
             database.deployment.reconcile()
 
 
 def _engine(params: Mapping[str, Any]) -> str:
     engine = params.get("Engine", "redis").lower()
     if engine not in _ENGINES:
-        raise ServiceException(
+        raise ElastiCacheException(
             "InvalidParameterValue", f"Unknown engine {engine}, must be one of {_ENGINES}."
         )
     return engine

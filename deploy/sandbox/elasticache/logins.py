@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from moto.core.exceptions import ServiceException
+from moto.elasticache.exceptions import ElastiCacheException
 
 from deploy.sandbox.acl import Login, access_string_problem
 
@@ -23,18 +23,18 @@ def asked_login(params: Mapping[str, Any], held: Login | None, *, user_id: str, 
         user_name: The name it logs in with.
 
     Raises:
-        ServiceException: AWS would refuse this.
+        ElastiCacheException: AWS would refuse this.
     """
     access_string = params.get("AccessString") or (held.access_string if held else "off -@all")
     if params.get("AppendAccessString"):
         access_string = f"{access_string} {params['AppendAccessString']}"
     if word := access_string_problem(access_string):
-        raise ServiceException(
+        raise ElastiCacheException(
             "InvalidParameterValue", f"Access string has an invalid rule: {word.split('>')[0]}"
         )
     authentication, passwords = _authentication(params, held)
     if authentication == "iam" and user_id != user_name.lower():
-        raise ServiceException(
+        raise ElastiCacheException(
             "InvalidParameterValue", "A user with IAM authentication needs a name equal to its id."
         )
     return Login(access_string, authentication, passwords)  # type: ignore[arg-type]
@@ -45,13 +45,13 @@ def _authentication(params: Mapping[str, Any], held: Login | None) -> tuple[str,
     passwords = tuple(params.get("Passwords") or ())
     without = params.get("NoPasswordRequired")
     if mode and (passwords or without is not None):
-        raise ServiceException(
+        raise ElastiCacheException(
             "InvalidParameterCombination", "AuthenticationMode excludes Passwords and NoPasswordRequired."
         )
     if mode:
         passwords = tuple(mode.get("Passwords") or ())
         if mode.get("Type") not in _AUTHENTICATION:
-            raise ServiceException("InvalidParameterValue", "AuthenticationMode needs a known Type.")
+            raise ElastiCacheException("InvalidParameterValue", "AuthenticationMode needs a known Type.")
         authentication = _AUTHENTICATION[mode["Type"]]
     elif passwords:
         authentication = "password"
@@ -62,7 +62,7 @@ def _authentication(params: Mapping[str, Any], held: Login | None) -> tuple[str,
     else:
         authentication = "password"
     if passwords and (without or authentication != "password"):
-        raise ServiceException(
+        raise ElastiCacheException(
             "InvalidParameterCombination", "Passwords are for users that log in with a password."
         )
     if authentication == "password":
@@ -72,20 +72,20 @@ def _authentication(params: Mapping[str, Any], held: Login | None) -> tuple[str,
 
 def _check(passwords: tuple[str, ...]) -> None:
     if not passwords:
-        raise ServiceException(
+        raise ElastiCacheException(
             "InvalidParameterValue",
             "No password was provided. If you want to create/update the user without password, "
             "please use the NoPasswordRequired flag.",
         )
     if len(passwords) > 2:
-        raise ServiceException("InvalidParameterValue", "A user can have at most 2 passwords.")
+        raise ElastiCacheException("InvalidParameterValue", "A user can have at most 2 passwords.")
     for password in passwords:
         if not 16 <= len(password) <= 128:
-            raise ServiceException(
+            raise ElastiCacheException(
                 "InvalidParameterValue", "Passwords length must be between 16-128 characters."
             )
         if not (password.isascii() and password.isprintable()) or _FORBIDDEN & set(password):
-            raise ServiceException(
+            raise ElastiCacheException(
                 "InvalidParameterValue",
                 'Passwords are printable characters, and none of , " / @ is among them.',
             )

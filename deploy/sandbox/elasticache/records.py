@@ -114,7 +114,7 @@ class ReplicationGroup:
             shown["PendingModifiedValues"] = {
                 "UserGroups": {"UserGroupIdsToAdd": self.adding, "UserGroupIdsToRemove": self.removing}
             }
-        if self.status != "creating":
+        if self.status not in ("creating", "create-failed"):
             shown |= self._endpoints(nodes)
         return shown
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
+from moto.elasticache.exceptions import ElastiCacheException
 from moto.elasticache.responses import ElastiCacheResponse as MotoResponse
 
 from deploy.sandbox.elasticache.backend import ElastiCache
@@ -44,7 +44,7 @@ class ElastiCacheResponse(MotoResponse):
         for given in params.get("Filters") or ():
             value = _USER_FILTERS.get(given["Name"].lower())
             if value is None:
-                raise ServiceException("InvalidParameterValue", f"Unknown filter {given['Name']}.")
+                raise ElastiCacheException("InvalidParameterValue", f"Unknown filter {given['Name']}.")
             users = [user for user in users if value(user) in given["Values"]]
         users = [user for user in users if user.engine == params.get("Engine", user.engine).lower()]
         return self._page("Users", users, "user_id", account.show_user)
@@ -93,7 +93,7 @@ class ElastiCacheResponse(MotoResponse):
         tags = self._account.tags_of(self.params["ResourceName"])
         for key in self.params["TagKeys"]:
             if tags.pop(key, None) is None:
-                raise ServiceException("TagNotFound", f"Tag {key} not found.")
+                raise ElastiCacheException("TagNotFound", f"Tag {key} not found.")
         return self._tag_list(tags)
 
     def _tag_list(self, tags: dict[str, str]) -> ActionResult:
@@ -104,7 +104,7 @@ class ElastiCacheResponse(MotoResponse):
     ) -> ActionResult:
         size = int(self.params.get("MaxRecords") or _MAX_RECORDS)
         if not 1 <= size <= _MAX_RECORDS:
-            raise ServiceException(
+            raise ElastiCacheException(
                 "InvalidParameterValue", f"MaxRecords must be between 1 and {_MAX_RECORDS}."
             )
         try:
@@ -112,7 +112,7 @@ class ElastiCacheResponse(MotoResponse):
                 records, lambda record: getattr(record, key), size, self.params.get("Marker")
             )
         except ValueError:
-            raise ServiceException("InvalidParameterValue", "The marker is invalid.") from None
+            raise ElastiCacheException("InvalidParameterValue", "The marker is invalid.") from None
         result: dict[str, Any] = {name: [show(record) for record in found]}
         if marker:
             result["Marker"] = marker

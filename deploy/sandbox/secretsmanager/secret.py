@@ -45,8 +45,8 @@ class Secret:
     holders: dict[str, str] = field(default_factory=dict)
 
     def stages(self, version_id: str) -> list[str]:
-        """Return the labels of a version."""
-        return [stage for stage, holder in self.holders.items() if holder == version_id]
+        """Return the labels of a version, in the order of the alphabet."""
+        return sorted(stage for stage, holder in self.holders.items() if holder == version_id)
 
     def labelled(self) -> dict[str, list[str]]:
         """Return the versions that have labels, and their labels."""
