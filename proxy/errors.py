@@ -1,0 +1,92 @@
+"""What goes wrong in the data plane: what the client is told, and what stops the proxy itself.
+
+A `ClientError` is a Redis error: a prefix that clients know, what failed, for which database or user, and what to
+do. `reason` is the word under which it is counted.
+"""
+
+__all__ = [
+    "AlreadyRunningError",
+    "ChannelError",
+    "ClientError",
+    "ListenError",
+    "NoCredentialError",
+    "ProtocolError",
+    "ProxyError",
+    "RefusedError",
+    "RejectedError",
+    "UnreachableError",
+    "error_reply",
+]
+
+
+def error_reply(prefix: str, message: str) -> bytes:
+    """One RESP error. Line breaks in the message would end it early, so they become spaces."""
+    line = " ".join(f"{prefix} {message}".split())
+    return b"-" + line.encode("utf-8", "surrogateescape") + b"\r\n"
+
+
+class ProxyError(Exception):
+    """The root of this package's errors."""
+
+
+class AlreadyRunningError(ProxyError):
+    """Another proxy serves the same runtime folder."""
+
+
+class ListenError(ProxyError):
+    """An address that the configuration asks for cannot be listened on."""
+
+
+class ChannelError(ProxyError):
+    """The other end of a control socket is not who, or does not say what, it should."""
+
+
+class ProtocolError(ProxyError):
+    """Bytes that are not RESP. The message is the one of Redis 7, without `Protocol error: `."""
+
+    @property
+    def reply(self) -> bytes:
+        """The reply after which Redis closes the connection."""
+        return error_reply("ERR", f"Protocol error: {self}")
+
+
+class ClientError(ProxyError):
+    """A reason to turn a client away.
+
+    Attributes:
+        prefix: Redis's error code, such as `NOPERM`.
+        reason: the word it is counted and logged under.
+    """
+
+    prefix = "ERR"
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    @property
+    def reply(self) -> bytes:
+        """The error as the client reads it."""
+        return error_reply(self.prefix, f"valkeeper: {self}")
+
+
+class UnreachableError(ClientError):
+    """The database gave no answer to AUTH: not found, refused, timed out, not trusted, or cut off."""
+
+
+class RejectedError(ClientError):
+    """The database refused every password that Valkeeper holds for the user."""
+
+    prefix = "WRONGPASS"
+
+
+class RefusedError(ClientError):
+    """The caller may not use the database as that user."""
+
+    prefix = "NOPERM"
+
+
+class NoCredentialError(ClientError):
+    """The client has to say more before anything can be done for it."""
+
+    prefix = "NOAUTH"

@@ -1,0 +1,52 @@
+"""Ends a client's connection so that the last words arrive.
+
+Closing a socket with unread input makes the kernel send a reset, which may overtake an error still on its way. So: the
+last bytes, then end of file, then whatever the client still sends is read and dropped until it hangs up too.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+__all__ = ["Farewell"]
+
+_READ_SECONDS = 10.0  # how long a client may take to read what is left for it
+_HANG_UP_SECONDS = 2.0  # and then to close its own end
+
+
+class Farewell(asyncio.Protocol):
+    """Takes a client's transport over for its last moments.
+
+    Args:
+        transport: the client's, open for writing.
+        last_words: what it is told.
+        on_closed: called when the connection is gone.
+        eof: True: the client has already closed its own end.
+    """
+
+    def __init__(
+        self, transport: asyncio.Transport, last_words: bytes, on_closed: Callable[[], None], *, eof: bool
+    ) -> None:
+        self._transport = transport
+        self._on_closed = on_closed
+        loop = asyncio.get_running_loop()
+        transport.set_protocol(self)
+        if last_words:
+            transport.write(last_words)
+        if eof or not transport.can_write_eof():
+            transport.close()
+        else:
+            transport.write_eof()
+            transport.resume_reading()
+        unread = transport.get_write_buffer_size() > 0
+        self._timer = loop.call_later(_READ_SECONDS if unread else _HANG_UP_SECONDS, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """Drop it."""
+
+    def eof_received(self) -> None:
+        """Let the transport close itself."""
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
+        """Report the end."""
+        self._timer.cancel()
+        self._on_closed()

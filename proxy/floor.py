@@ -1,0 +1,136 @@
+"""What all sessions of one worker share: the directory, who waits for news of a credential, and the counts."""
+
+import asyncio
+import bisect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from proxy.access import Policy
+from proxy.counters import CONNECT_SECONDS_BOUNDS, DatabaseCounters
+from proxy.directory import Credential, Directory, Update
+from proxy.settings import WorkerSettings
+
+__all__ = ["Floor", "Tally"]
+
+_VOUCH_SECONDS = 60.0
+_REPORT_SECONDS = 1.0
+
+
+class Tally:
+    """One database's counts, as plain integers; sessions that are open add theirs when asked."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.open = 0
+        self.bytes_from_clients = 0
+        self.bytes_from_database = 0
+        self.failures: dict[str, int] = {}
+        self._connect_seconds = [0] * (len(CONNECT_SECONDS_BOUNDS) + 1)
+        self._connect_seconds_sum = 0.0
+
+    def failed(self, reason: str) -> None:
+        """Count a client turned away."""
+        self.failures[reason] = self.failures.get(reason, 0) + 1
+
+    def connected(self, seconds: float) -> None:
+        """Count a client let in, and how long dial, TLS and AUTH took."""
+        self.connections += 1
+        self._connect_seconds[bisect.bisect_left(CONNECT_SECONDS_BOUNDS, seconds)] += 1
+        self._connect_seconds_sum += seconds
+
+    def record(self, from_clients: int, from_database: int) -> DatabaseCounters:
+        """The counts as they cross the socket, together with these bytes of open sessions."""
+        return DatabaseCounters(
+            connections=self.connections,
+            open=self.open,
+            bytes_from_clients=self.bytes_from_clients + from_clients,
+            bytes_from_database=self.bytes_from_database + from_database,
+            failures=dict(self.failures),
+            connect_seconds=tuple(self._connect_seconds),
+            connect_seconds_sum=self._connect_seconds_sum,
+        )
+
+
+class Floor:
+    """The state of one worker.
+
+    Args:
+        settings: time limits and trust.
+        policy: who may do what.
+        report_rejected: tells the rotator that both passwords of a credential were refused: key, version, database.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        policy: Policy,
+        report_rejected: Callable[[str, str, str], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.settings = settings
+        self.policy = policy
+        self.directory = Directory()
+        self.tallies: dict[str, Tally] = {}
+        self._report_rejected = report_rejected
+        self._clock = clock
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._reported: dict[str, float] = {}
+        self._vouched: dict[tuple[str, str], tuple[str, float]] = {}
+
+    def tally(self, database: str) -> Tally:
+        """The counts of a database."""
+        tally = self.tallies.get(database)
+        if tally is None:
+            tally = self.tallies[database] = Tally()
+        return tally
+
+    def replace(self, directory: Directory) -> None:
+        """Serve from a whole new directory."""
+        self.directory = directory
+        for key in directory.credentials:
+            self._news_of(key)
+
+    def update(self, update: Update) -> None:
+        """Serve from the directory with these changes."""
+        self.directory = self.directory.updated(update)
+        for credential in update.credentials:
+            self._news_of(credential.key)
+
+    @contextmanager
+    def news(self, credential: Credential, database: str) -> Iterator[asyncio.Future[None]]:
+        """A future that is done when the rotator has answered for a credential that was refused twice.
+
+        However many clients wait for the answer, the report is sent at most once a second.
+        """
+        key, now = credential.key, self._clock()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(key, set())
+        if not waiting or now - self._reported[key] >= _REPORT_SECONDS:
+            self._reported[key] = now
+            self._report_rejected(key, credential.version, database)
+        waiting.add(future)
+        try:
+            yield future
+        finally:
+            waiting.discard(future)
+            if not waiting and self._waiting.get(key) is waiting:
+                del self._waiting[key]
+
+    def vouch(self, database: str, credential: Credential) -> None:
+        """Remember that `current` has just logged in."""
+        self._vouched[database, credential.key] = (credential.version, self._clock() + _VOUCH_SECONDS)
+
+    def is_vouched(self, database: str, credential: Credential) -> bool:
+        """True where `current` of this very version has logged in within the last minute."""
+        version, until = self._vouched.get((database, credential.key), ("", 0.0))
+        return version == credential.version and self._clock() < until
+
+    def doubt(self, database: str, credential: Credential) -> None:
+        """Forget that it has: it was refused."""
+        self._vouched.pop((database, credential.key), None)
+
+    def _news_of(self, key: str) -> None:
+        for future in self._waiting.pop(key, ()):
+            if not future.done():
+                future.set_result(None)

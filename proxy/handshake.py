@@ -1,0 +1,225 @@
+"""What a new client wants: which database, as which user, and whether it logs in. No I/O.
+
+A listener for one database lets the client through with its first command: an AUTH or HELLO AUTH names the user,
+anything else means the listener's user, and what the command deserves is said by the database itself. A listener for
+all databases answers as a Redis that asks for AUTH until the client names one, as `user@database`.
+"""
+
+from dataclasses import dataclass, field
+
+from proxy.errors import NoCredentialError, ProtocolError, error_reply
+from proxy.resp import Command, CommandReader, encode
+
+__all__ = [
+    "HANDSHAKE_BYTES",
+    "HANDSHAKE_SECONDS",
+    "Begin",
+    "Close",
+    "Handshake",
+    "Login",
+    "Reply",
+    "read_login",
+]
+
+HANDSHAKE_BYTES = 64 * 1024
+"""Most bytes a client may have sent before it is let in."""
+
+HANDSHAKE_SECONDS = 10.0
+"""Longest a client may take to say who it is."""
+
+# What Redis takes before authentication.
+_MAX_ARGS = 10
+_MAX_BULK = 16384
+
+_CROSS_PROTOCOL = (b"POST", b"HOST:")
+_AUTH_WITH_USER = 3
+_PROTOCOLS = (b"2", b"3")
+_HELLO_OPTIONS = {b"AUTH": 2, b"SETNAME": 1}  # and how many arguments each takes
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """An AUTH or HELLO that names a user."""
+
+    user: str
+    args: tuple[bytes, ...] = field(repr=False)  # as sent, so with the client's password
+    user_at: int  # which argument is the user's name; the password follows it
+
+    @property
+    def is_hello(self) -> bool:
+        """True for HELLO, whose answer only the database knows."""
+        return len(self.args) > 0 and self.args[0].upper() == b"HELLO"
+
+    def command(self, user: str, password: str | None = None) -> bytes:
+        """The same command for this user, with this password in place of the client's if one is given."""
+        args = list(self.args)
+        args[self.user_at] = user.encode("utf-8", "surrogateescape")
+        if password is not None:
+            args[self.user_at + 1] = password.encode()
+        return encode(args)
+
+
+def read_login(args: tuple[bytes, ...]) -> Login | None:
+    """The login that a command is; None for every other, malformed AUTH and HELLO included.
+
+    `AUTH <password>` names nobody. A HELLO that Redis would refuse before it looks at the user is no login.
+    """
+    name = args[0].upper() if args else b""
+    if name == b"AUTH" and len(args) == _AUTH_WITH_USER:
+        return Login(_text(args[1]), args, 1)
+    if name != b"HELLO" or len(args) < 2 or args[1] not in _PROTOCOLS:  # noqa: PLR2004
+        return None
+    user_at = None
+    at = 2
+    while at < len(args):
+        option = args[at].upper()
+        taken = _HELLO_OPTIONS.get(option)
+        if taken is None or at + taken >= len(args) or (option == b"AUTH" and user_at is not None):
+            return None
+        if option == b"AUTH":
+            user_at = at + 1
+        at += 1 + taken
+    return None if user_at is None else Login(_text(args[user_at]), args, user_at)
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer this, and go on."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Answer this, if anything, and end the connection."""
+
+    data: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """The client has said what it wants.
+
+    Where `login` is a user that Valkeeper logs in itself, `rest` is what the client sent after it; otherwise `raw` is
+    everything that goes to the database.
+    """
+
+    database: str
+    user: str
+    login: Login | None
+    raw: bytes = field(repr=False)
+    rest: bytes = field(repr=False)
+
+
+class Handshake:
+    """Takes a new client's bytes and says what to do.
+
+    Args:
+        database: the database that the listener is for; None: the client names it.
+        db_user: the user of a client that names none.
+    """
+
+    def __init__(self, database: str | None, db_user: str | None) -> None:
+        self._database = database
+        self._db_user = db_user or "default"
+        self._reader = CommandReader(max_args=_MAX_ARGS, max_bulk=_MAX_BULK)
+
+    def receive(self, data: bytes) -> None:
+        """Take more bytes."""
+        self._reader.append(data)
+
+    def next(self) -> Reply | Close | Begin | None:
+        """What to do next; None: wait for more bytes. After `Close` or `Begin` there is nothing more to ask."""
+        step = self._single() if self._database is not None else self._any()
+        if step is None and len(self._reader.rest) > HANDSHAKE_BYTES:
+            return Close(error_reply("ERR", "valkeeper: more than 64 KiB before AUTH"), "handshake_too_big")
+        return step
+
+    def _single(self) -> Reply | Close | Begin | None:
+        while True:
+            raw = self._reader.rest
+            try:
+                name = self._reader.peek_name()
+                if name in _CROSS_PROTOCOL:
+                    return Close(b"", "cross_protocol")
+                if name is not None and name not in (b"", b"AUTH", b"HELLO"):
+                    return self._begin(None, raw)
+                command = self._reader.next()
+            except ProtocolError:
+                return self._begin(None, raw)  # the database has the words for it
+            if command is None:
+                return None
+            if command.args:
+                return self._begin(read_login(command.args), raw)
+
+    def _begin(self, login: Login | None, raw: bytes) -> Begin:
+        assert self._database is not None  # noqa: S101 -- for the type checker
+        return Begin(self._database, login.user if login else self._db_user, login, raw, self._reader.rest)
+
+    def _any(self) -> Reply | Close | Begin | None:
+        while True:
+            raw = self._reader.rest
+            try:
+                command = self._reader.next()
+            except ProtocolError as error:
+                return Close(error.reply, "protocol_error")
+            if command is None:
+                return None
+            if command.args:
+                return self._unauthenticated(command, raw)
+
+    def _unauthenticated(self, command: Command, raw: bytes) -> Reply | Close | Begin:
+        """What Redis says to a client that has not logged in, or the login that names a database."""
+        if command.name in _CROSS_PROTOCOL:
+            return Close(b"", "cross_protocol")
+        login = read_login(command.args)
+        if login is not None:
+            user, at, database = login.user.rpartition("@")
+            if not at or not database:
+                return Reply(_WHICH_DATABASE)
+            return Begin(database, user or self._db_user, login, raw, self._reader.rest)
+        if command.name == b"QUIT":
+            return Close(b"+OK\r\n", "quit")
+        return Reply(_unauthenticated_reply(command))
+
+
+_WHICH_DATABASE = NoCredentialError(
+    "this address serves every database; name one by logging in as user@database", reason="no_database"
+).reply
+_HELLO_FIRST = error_reply(
+    "NOAUTH",
+    "HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "
+    "option can be used to authenticate the client and select the RESP protocol version at the same time",
+)
+
+
+def _unauthenticated_reply(command: Command) -> bytes:
+    """The texts of Redis 7 (`helloCommand`, `authCommand`, `processCommand`)."""
+    if command.name == b"RESET":
+        return b"+RESET\r\n"
+    if command.name == b"HELLO":
+        return _hello_reply(command.args)
+    if command.name == b"AUTH" and len(command.args) == 1:
+        return error_reply("ERR", "wrong number of arguments for 'auth' command")
+    if command.name == b"AUTH" and len(command.args) > _AUTH_WITH_USER:
+        return error_reply("ERR", "syntax error")
+    return _WHICH_DATABASE
+
+
+def _hello_reply(args: tuple[bytes, ...]) -> bytes:
+    if len(args) > 1 and not args[1].removeprefix(b"-").isdigit():
+        return error_reply("ERR", "Protocol version is not an integer or out of range")
+    if len(args) > 1 and args[1] not in _PROTOCOLS:
+        return error_reply("NOPROTO", "unsupported protocol version")
+    at = 2
+    while at < len(args):
+        taken = _HELLO_OPTIONS.get(args[at].upper())
+        if taken is None or at + taken >= len(args):
+            return error_reply("ERR", f"Syntax error in HELLO option '{_text(args[at])}'")
+        at += 1 + taken
+    return _HELLO_FIRST

@@ -1,0 +1,41 @@
+"""Accepts on sockets that the parent opened, and finds out who calls."""
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Callable
+
+from proxy.access import LOCAL, Identity
+
+__all__ = ["accept", "identify"]
+
+_SO_PEERGROUPS = 59  # Linux 4.13; Python's socket module has no name for it
+_UCRED = struct.Struct("=iII")
+_MAX_OPTION = 1024  # bytes, Python's own limit: 256 groups
+
+BACKLOG = 4096
+"""Connections that may wait to be accepted; the kernel's `somaxconn` may cut it down."""
+
+
+def identify(transport: asyncio.BaseTransport) -> Identity:
+    """The caller at the other end: on a Unix socket by the kernel's word."""
+    stand_in = transport.get_extra_info("socket")
+    if stand_in.family != socket.AF_UNIX:
+        return LOCAL
+    # A duplicate, because not every event loop's stand-in answers for the real socket.
+    with socket.socket(fileno=os.dup(stand_in.fileno())) as sock:
+        pid, uid, gid = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+        try:
+            groups = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MAX_OPTION)
+        except OSError:  # an old kernel, or more groups than fit: the first one has to do
+            groups = b""
+    return Identity(uid, frozenset((gid, *struct.unpack(f"={len(groups) // 4}I", groups))), pid)
+
+
+async def accept(sock: socket.socket, make: Callable[[], asyncio.Protocol]) -> asyncio.AbstractServer:
+    """Serve a listening socket. Closing the server leaves the socket of the other processes alone."""
+    loop = asyncio.get_running_loop()
+    if sock.family == socket.AF_UNIX:
+        return await loop.create_unix_server(make, sock=sock, backlog=BACKLOG)
+    return await loop.create_server(make, sock=sock, backlog=BACKLOG)

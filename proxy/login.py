@@ -1,0 +1,163 @@
+"""Logs a client's connection in upstream: the current password, else the previous one, else what the rotator says."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from proxy.directory import Credential, Database
+from proxy.errors import RejectedError, UnreachableError
+from proxy.floor import Floor
+from proxy.handshake import Login
+from proxy.resp import encode
+from proxy.upstream import Upstream, dial, is_rejection
+
+__all__ = ["Accepted", "connect", "log_in", "working_password"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A login that the database answered, and not with a refusal."""
+
+    reply: bytes
+    password: SecretStr
+
+
+async def connect(floor: Floor, database: Database, deadline: float) -> Upstream:
+    """Dial a database, until the loop's clock says `deadline`.
+
+    Raises:
+        UnreachableError: as the client is to read it.
+    """
+    async with _in_time(floor, database, deadline):
+        return await dial(database.host, database.port, database.tls, ca_file=floor.settings.ca_file)
+
+
+@asynccontextmanager
+async def _in_time(floor: Floor, database: Database, deadline: float) -> AsyncIterator[None]:
+    """Give a database until the deadline, and its failures the words that the client reads."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            yield
+    except TimeoutError as error:
+        cause = UnreachableError(f"no answer within {floor.settings.connect_timeout:g} s", reason="timeout")
+        raise unreachable(database, cause) from error
+    except UnreachableError as error:
+        raise unreachable(database, error) from error
+
+
+def unreachable(database: Database, cause: UnreachableError) -> UnreachableError:
+    """A cause, together with what it befell and what to do."""
+    advice = {
+        "dns": "check its host name and this machine's DNS",
+        "certificate": "check tls and ca_file of the database",
+        "ca_file": "check tls and ca_file of the database",
+        "tls": "check that it speaks TLS on this port",
+    }.get(cause.reason, "check its security group, and that it is running")
+    return UnreachableError(
+        f"database '{database.name}' at {database.host}:{database.port} is unreachable ({cause}); {advice}",
+        reason=cause.reason,
+    )
+
+
+async def log_in(
+    floor: Floor,
+    database: Database,
+    credential: Credential,
+    upstream: Upstream,
+    *,
+    login: Login | None,
+    deadline: float,
+) -> Accepted:
+    """Log in on an open connection.
+
+    Args:
+        floor: what the worker's sessions share.
+        database: where the connection leads.
+        credential: whose passwords are tried.
+        upstream: the connection.
+        login: what the client sent, if it did; a HELLO is repeated with the password in it.
+        deadline: when to give up, by the loop's clock.
+
+    Returns:
+        What the client is answered, and the password that did it.
+
+    Raises:
+        RejectedError: the database refused every password, and the rotator knew no better in time.
+        UnreachableError: it did not answer.
+    """
+    confirmed: Credential | None = None  # what the rotator has sent although it knew of the refusal
+    while True:
+        async with _in_time(floor, database, deadline):
+            accepted = await _try(floor, database, credential, upstream, login)
+        if accepted is not None:
+            return accepted
+        floor.doubt(database.name, credential)
+        latest = floor.directory.credentials.get(credential.key)
+        if latest == credential == confirmed:
+            raise _rejected(database, credential)
+        if latest == credential:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    with floor.news(credential, database.name) as answer:
+                        await answer
+            except TimeoutError as error:
+                raise _rejected(database, credential) from error
+            latest = confirmed = floor.directory.credentials.get(credential.key)
+        if latest is None:
+            raise _rejected(database, credential)
+        credential = latest
+
+
+async def _try(
+    floor: Floor, database: Database, credential: Credential, upstream: Upstream, login: Login | None
+) -> Accepted | None:
+    """Try the passwords of one record; None: all were refused."""
+    for secret in (credential.current, credential.previous):
+        if secret is None:
+            continue
+        password = secret.get_secret_value()
+        if login is not None and login.is_hello:
+            command = login.command(credential.username, password)
+        else:
+            command = encode((b"AUTH", credential.username.encode(), password.encode()))
+        reply = await upstream.ask(command)
+        if not is_rejection(reply):
+            if secret is credential.current:
+                floor.vouch(database.name, credential)
+            # Another error is not about the password (loading data, say), and is the client's to see.
+            return Accepted(reply, secret)
+    return None
+
+
+def _rejected(database: Database, credential: Credential) -> RejectedError:
+    return RejectedError(
+        f"database '{database.name}' refused every password known for user '{credential.username}'; "
+        "look at it with: valkeeper users",
+        reason="rejected",
+    )
+
+
+async def working_password(floor: Floor, database: Database, credential: Credential) -> str:
+    """The password that an AUTH inside an open session should carry.
+
+    It cannot be tried there, since its answer goes to the client in order. So unless `current` logged in a moment ago,
+    a connection on the side tries it. Where nothing works, `current`: its refusal is the true answer.
+    """
+    if floor.is_vouched(database.name, credential):
+        return credential.current.get_secret_value()
+    deadline = asyncio.get_running_loop().time() + floor.settings.connect_timeout
+    upstream = None
+    try:
+        upstream = await connect(floor, database, deadline)
+        accepted = await log_in(floor, database, credential, upstream, login=None, deadline=deadline)
+    except (UnreachableError, RejectedError):
+        latest = floor.directory.credentials.get(credential.key, credential)
+        return latest.current.get_secret_value()
+    else:
+        return accepted.password.get_secret_value()
+    finally:
+        if upstream is not None:
+            upstream.close()

@@ -1,0 +1,77 @@
+"""What the parent and a worker say to each other on their `Link`.
+
+A worker confirms each directory and update by the parent's own serial number, which goes on growing when another
+rotator begins its versions anew.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from proxy.directory import Directory, Record, Update
+from proxy.messages import Rejected, Report
+from proxy.settings import WorkerSettings
+
+__all__ = ["Applied", "Change", "Drain", "FromParent", "FromWorker", "Listen", "Serve", "Start", "Unlisten"]
+
+
+class Start(Record):
+    """The first thing a worker hears."""
+
+    type: Literal["start"] = "start"
+    settings: WorkerSettings
+    uid: int
+    gid: int
+
+
+class Serve(Record):
+    """Serve from this whole directory."""
+
+    type: Literal["serve"] = "serve"
+    serial: int
+    directory: Directory
+
+
+class Change(Record):
+    """Serve from the directory with these changes."""
+
+    type: Literal["change"] = "change"
+    serial: int
+    update: Update
+
+
+class Listen(Record):
+    """Accept on the listening socket that comes with this line."""
+
+    type: Literal["listen"] = "listen"
+    name: str  # of the socket, for `Unlisten`
+    database: str | None
+    db_user: str | None
+
+
+class Unlisten(Record):
+    """Accept there no more."""
+
+    type: Literal["unlisten"] = "unlisten"
+    name: str
+
+
+class Drain(Record):
+    """Accept no more at all, give the sessions their time, and exit."""
+
+    type: Literal["drain"] = "drain"
+
+
+class Applied(Record):
+    """The worker serves from what had this serial number."""
+
+    type: Literal["applied"] = "applied"
+    serial: int
+
+
+FromParent: TypeAdapter[Start | Serve | Change | Listen | Unlisten | Drain] = TypeAdapter(
+    Annotated[Start | Serve | Change | Listen | Unlisten | Drain, Field(discriminator="type")]
+)
+FromWorker: TypeAdapter[Applied | Report | Rejected] = TypeAdapter(
+    Annotated[Applied | Report | Rejected, Field(discriminator="type")]
+)

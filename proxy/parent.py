@@ -1,0 +1,215 @@
+"""The proxy's parent process: owns the listening sockets, supervises workers, and talks to the rotator.
+
+It carries no traffic and knows no AWS. As long as it lives, a worker that dies costs its own sessions and nothing else:
+connections wait in the listening sockets for the next one.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import structlog
+import uvloop
+
+from proxy.channel import Channel, follow
+from proxy.counters import Counters
+from proxy.directory import Directory
+from proxy.errors import AlreadyRunningError, ListenError, ProxyError
+from proxy.logs import configure_logging
+from proxy.messages import Acknowledged, Changed, FromRotator, Hello, Rejected, Report, Whole
+from proxy.settings import ProxySettings
+from proxy.sockets import Sockets, remove_stale, wanted
+from proxy.staff import Staff
+
+__all__ = ["Parent", "run"]
+
+log = structlog.get_logger("proxy")
+
+_REPORT_SECONDS = 1.0
+
+
+def run(settings: ProxySettings, log_level: str = "info", log_format: str = "json") -> int:
+    """Be the proxy until SIGTERM or SIGINT.
+
+    Args:
+        settings: the `proxy:` section.
+        log_level: the least important level written to stderr.
+        log_format: `json` or `console`.
+
+    Returns:
+        The process's exit status: 0 after a drain, 1 where it could not start, with the reason in the log.
+    """
+    configure_logging(log_level, log_format, process="proxy", pid=os.getpid())
+    try:
+        with _runtime_dir(settings):
+            uvloop.run(Parent(settings, log_level, log_format).run())
+    except ProxyError as error:
+        log.error("proxy cannot start", error=str(error))  # noqa: TRY400 -- the message says it all
+        return 1
+    return 0
+
+
+@contextlib.contextmanager
+def _runtime_dir(settings: ProxySettings) -> Iterator[None]:
+    """Make the folders, and hold the lock that keeps a second proxy out for as long as this process lives."""
+    try:
+        settings.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+        settings.control_dir.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(
+            settings.control_dir / "proxy.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+    except OSError as error:
+        raise ListenError(f"cannot use {settings.runtime_dir}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunningError(
+                f"another proxy serves {settings.runtime_dir}; stop it, or choose another runtime_dir"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class Parent:
+    """The parent's state and tasks."""
+
+    def __init__(self, settings: ProxySettings, log_level: str, log_format: str) -> None:
+        self._settings = settings
+        self._started_at = time.time()
+        self._directory = Directory()
+        self._published = False  # whether there has been a directory at all
+        self._sockets = Sockets()
+        self._channel: Channel | None = None
+        self._versions: dict[int, int] = {}  # serial → this rotator's version, until it is acknowledged
+        self._acknowledged = 0
+        self._reported = Counters()
+        self._refused_addresses: set[str] = set()
+        self._staff = Staff(settings, log_level, log_format, self._applied, self._rejected)
+
+    async def run(self) -> None:
+        """Serve until told to stop, then drain.
+
+        Raises:
+            ListenError: an address that the configuration names itself cannot be listened on.
+        """
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        remove_stale(self._settings)
+        for address in wanted(self._settings, self._directory):
+            self._sockets.open(address)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._staff.keep(self._sockets)),
+                    group.create_task(follow(self._settings.directory_socket, self._talk)),
+                    group.create_task(self._report_regularly()),
+                ]
+                log.info(
+                    "proxy started",
+                    runtime_dir=str(self._settings.runtime_dir),
+                    workers=self._settings.workers,
+                )
+                await stop.wait()
+                log.info("proxy draining")
+                self._close_sockets()
+                await self._staff.drain()
+                self._report()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self._close_sockets()
+            self._staff.kill()
+        log.info("proxy stopped")
+
+    def _close_sockets(self) -> None:
+        for opened in self._sockets:
+            self._sockets.close(opened.address.name)
+
+    # The rotator.
+
+    async def _talk(self, channel: Channel) -> None:
+        """One conversation with a rotator, until it hangs up."""
+        self._versions.clear()
+        self._acknowledged = 0
+        self._channel = channel
+        try:
+            await channel.send(
+                Hello(pid=os.getpid(), workers=self._settings.workers, started_at=self._started_at)
+            )
+            self._reported = Counters()
+            self._report()
+            while (message := await channel.receive(FromRotator)) is not None:
+                self._publish(message)
+                await channel.flush()
+        finally:
+            self._channel = None
+
+    def _publish(self, message: Whole | Changed) -> None:
+        """Serve from what the rotator says."""
+        if isinstance(message, Whole):
+            if message.directory.version == 0:
+                return  # nothing published yet: what is known goes on being served
+            self._directory = message.directory
+            serial = self._staff.serve(message.directory)
+        else:
+            self._directory = self._directory.updated(message.update)
+            serial = self._staff.change(message.update, self._directory)
+        self._versions[serial] = self._directory.version
+        self._open_and_close()
+        self._applied(self._staff.applied, self._staff.serving)
+
+    def _open_and_close(self) -> None:
+        """Make the sockets those that the directory asks for. Workers hear of a database before of its socket."""
+        addresses = {address.name: address for address in wanted(self._settings, self._directory)}
+        for opened in self._sockets:
+            name = opened.address.name
+            if addresses.get(name) != opened.address:
+                self._sockets.close(name)
+                self._staff.unlisten(name)
+                log.info("listener closed", address=name)
+        for address in addresses.values():
+            if address in self._sockets:
+                continue
+            try:
+                opened = self._sockets.open(address)
+            except ListenError as error:
+                if address.name not in self._refused_addresses:
+                    log.error("listener failed", error=str(error))  # noqa: TRY400
+                self._refused_addresses.add(address.name)
+                continue
+            self._refused_addresses.discard(address.name)
+            self._staff.listen(opened)
+            log.info("listener opened", address=address.name, database=address.database)
+
+    def _applied(self, serial: int, workers: int) -> None:
+        """Tell the rotator the newest version that every worker now serves from."""
+        done = [known for known in self._versions if known <= serial]
+        if not done or self._channel is None or workers == 0:
+            return
+        version = self._versions[max(done)]
+        for known in done:
+            del self._versions[known]
+        self._channel.post(Acknowledged(version=version, workers=workers))
+
+    def _rejected(self, message: Rejected) -> None:
+        if self._channel is not None:
+            self._channel.post(message)
+
+    async def _report_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_REPORT_SECONDS)
+            self._report()
+
+    def _report(self) -> None:
+        counters = self._staff.counters()
+        if self._channel is not None and counters != self._reported:
+            self._reported = counters
+            self._channel.post(Report(counters=counters))

@@ -1,0 +1,252 @@
+"""RESP framing without I/O: whole commands out of bytes, and where a reply ends.
+
+Bounds and error texts are those of Redis 7 (`processMultibulkBuffer`, `processInlineBuffer` in networking.c).
+"""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from proxy.errors import ProtocolError
+
+__all__ = ["MAX_LINE", "Command", "CommandReader", "encode", "parse", "reply_end", "split_inline"]
+
+MAX_LINE = 64 * 1024
+"""Longest header or inline command, in bytes (PROTO_INLINE_MAX_SIZE)."""
+
+_MAX_INT = 2**31 - 1
+_INTEGER = re.compile(rb"(?:0|-?[1-9][0-9]{0,18})\Z")  # what string2ll takes: no sign, space or leading zero
+_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
+_SPACES = b" \n\r\t\v\f"
+
+
+class Command(NamedTuple):
+    """One command of a client. No argument at all: something that Redis skips without an answer."""
+
+    args: tuple[bytes, ...]
+    end: int  # where the bytes of the next command begin
+
+    @property
+    def name(self) -> bytes:
+        """The command's name in upper case; empty where there is none."""
+        return self.args[0].upper() if self.args else b""
+
+
+def encode(args: Iterable[bytes]) -> bytes:
+    """A command as clients send it: an array of bulk strings."""
+    parts = [b"$%d\r\n%b\r\n" % (len(arg), arg) for arg in args]
+    return b"*%d\r\n%b" % (len(parts), b"".join(parts))
+
+
+def parse(
+    data: bytes, start: int = 0, *, max_args: int = _MAX_INT, max_bulk: int = _MAX_INT
+) -> Command | None:
+    """The command that begins at `start`; None until all of it is there.
+
+    Args:
+        data: what has arrived.
+        start: where the command begins.
+        max_args: most arguments allowed; Redis takes 10 before authentication.
+        max_bulk: most bytes in an argument; Redis takes 16384 before authentication.
+
+    Raises:
+        ProtocolError: Redis would answer with this error and close.
+    """
+    if start >= len(data):
+        return None
+    if data[start : start + 1] != b"*":
+        return _parse_inline(data, start)
+    header = _header(data, start, "mbulk")
+    if header is None:
+        return None
+    count, at = header
+    if count is None or count > _MAX_INT:
+        raise ProtocolError("invalid multibulk length")
+    if count > max_args:
+        raise ProtocolError("unauthenticated multibulk length")
+    args: list[bytes] = []
+    for _ in range(count):
+        found = _parse_bulk(data, at, max_bulk)
+        if found is None:
+            return None
+        arg, at = found
+        args.append(arg)
+    return Command(tuple(args), at)
+
+
+def _parse_bulk(data: bytes, start: int, longest: int) -> tuple[bytes, int] | None:
+    """The argument at `start` and where it ends; None: not all there."""
+    header = _header(data, start, "bulk")
+    if header is None:
+        return None
+    kind = data[start : start + 1]
+    if kind != b"$":
+        raise ProtocolError(f"expected '$', got '{kind.decode('latin-1')}'")
+    length, at = header
+    if length is None or length < 0:
+        raise ProtocolError("invalid bulk length")
+    if length > longest:
+        raise ProtocolError("unauthenticated bulk length")
+    if at + length + 2 > len(data):
+        return None
+    return data[at : at + length], at + length + 2
+
+
+def _header(data: bytes, start: int, what: str) -> tuple[int | None, int] | None:
+    """The number on the line at `start` (None: not a number) and where the line ends; None: not all there."""
+    end = data.find(b"\r", start)
+    if end < 0:
+        if len(data) - start > MAX_LINE:
+            raise ProtocolError(f"too big {what} count string")
+        return None
+    if end + 2 > len(data):
+        return None
+    digits = data[start + 1 : end]
+    return (int(digits) if _INTEGER.match(digits) else None), end + 2
+
+
+def _parse_inline(data: bytes, start: int) -> Command | None:
+    end = data.find(b"\n", start)
+    if end < 0:
+        if len(data) - start > MAX_LINE:
+            raise ProtocolError("too big inline request")
+        return None
+    stop = end - 1 if end > start and data[end - 1 : end] == b"\r" else end
+    args = split_inline(data[start:stop])
+    if args is None:
+        raise ProtocolError("unbalanced quotes in request")
+    return Command(args, end + 1)
+
+
+def split_inline(line: bytes) -> tuple[bytes, ...] | None:
+    r"""The words of an inline command as Redis' `sdssplitargs` finds them; None where quotes do not balance.
+
+    Double quotes know `\n \r \t \b \a \xHH` and escape anything else as itself, single quotes only `\'`; a closing
+    quote has to be followed by a space or the end. A NUL byte ends the line.
+    """
+    line = line.split(b"\0", 1)[0]
+    words: list[bytes] = []
+    at = 0
+    while True:
+        while at < len(line) and line[at] in _SPACES:
+            at += 1
+        if at >= len(line):
+            return tuple(words)
+        word = bytearray()
+        while at < len(line) and line[at] not in _SPACES:
+            char = line[at : at + 1]
+            if char in (b'"', b"'"):
+                after = _quoted(line, at, word)
+                if after is None:
+                    return None
+                at = after
+                break
+            word += char
+            at += 1
+        words.append(bytes(word))
+
+
+def _quoted(line: bytes, start: int, word: bytearray) -> int | None:
+    """Append what is quoted from `start` on to `word`; where the quote ends, or None where it does not."""
+    quote = line[start : start + 1]
+    at = start + 1
+    while at < len(line):
+        char = line[at : at + 1]
+        if char == quote:
+            closed = at + 1 == len(line) or line[at + 1] in _SPACES
+            return at + 1 if closed else None
+        if quote == b'"' and re.match(rb"\\x[0-9a-fA-F]{2}", line[at : at + 4]):
+            word.append(int(line[at + 2 : at + 4], 16))
+            at += 4
+        elif quote == b'"' and char == b"\\" and at + 1 < len(line):
+            follower = line[at + 1 : at + 2]
+            word += _ESCAPES.get(follower, follower)
+            at += 2
+        elif quote == b"'" and line[at : at + 2] == b"\\'":
+            word += b"'"
+            at += 2
+        else:
+            word += char
+            at += 1
+    return None
+
+
+class CommandReader:
+    """Takes bytes as they come and gives whole commands: append, then `next` until it says None."""
+
+    def __init__(self, *, max_args: int, max_bulk: int) -> None:
+        self._data = b""
+        self._limits = {"max_args": max_args, "max_bulk": max_bulk}
+
+    def append(self, data: bytes) -> None:
+        """Take more bytes."""
+        self._data += data
+
+    @property
+    def rest(self) -> bytes:
+        """What has been taken and not been given out as a command."""
+        return self._data
+
+    def next(self) -> Command | None:
+        """The next command, removed from the front; None: more bytes are needed.
+
+        Raises:
+            ProtocolError: no command can follow.
+        """
+        command = parse(self._data, **self._limits)
+        if command is not None:
+            self._data = self._data[command.end :]
+        return command
+
+    def peek_name(self) -> bytes | None:
+        """The name of the command in front, in upper case, as soon as it is known.
+
+        Raises:
+            ProtocolError: no command can follow.
+        """
+        if self._data[:1] == b"*":
+            header = _header(self._data, 0, "mbulk")
+            if header is not None and header[0] is not None and header[0] > 0:
+                # Cut down to its first argument, the command is a whole one as soon as its name is there.
+                at = header[1]
+                first = parse(b"*1\r\n" + self._data[at:], max_bulk=self._limits["max_bulk"])
+                return None if first is None else first.name
+        command = parse(self._data, **self._limits)
+        return None if command is None else command.name
+
+
+_AGGREGATES = {ord("*"): 1, ord("~"): 1, ord(">"): 1, ord("%"): 2, ord("|"): 2}
+_BULKS = frozenset(b"$=!")
+_ATTRIBUTE = ord("|")
+
+
+def reply_end(data: bytes, start: int = 0) -> int | None:
+    """Where the RESP2 or RESP3 reply that begins at `start` ends; None until all of it is there.
+
+    Raises:
+        ProtocolError: this is not a reply.
+    """
+    at = start
+    outstanding = 1
+    while outstanding:
+        end = data.find(b"\r\n", at)
+        if end < 0:
+            return None
+        kind = data[at]
+        line = data[at + 1 : end]
+        at = end + 2
+        outstanding -= 1
+        if kind in _BULKS or kind in _AGGREGATES:
+            if not _INTEGER.match(line):
+                raise ProtocolError("invalid reply length")
+            length = int(line)
+            if kind in _AGGREGATES:
+                outstanding += max(length, 0) * _AGGREGATES[kind]
+                outstanding += kind == _ATTRIBUTE  # what it describes follows
+            elif length >= 0:
+                at += length + 2
+                if at > len(data):
+                    return None
+        elif kind not in b"+-:_,#(":
+            raise ProtocolError(f"invalid reply type byte {kind}")
+    return at

@@ -1,0 +1,149 @@
+"""Follows a client's commands through a stream without holding it, and stops where one might log in.
+
+Everything passes at once, whatever its size; payloads are skipped by their length and never copied. Only the head
+of a command whose name has not arrived yet, and an incomplete AUTH or HELLO, are held back.
+"""
+
+from proxy.errors import ProtocolError
+from proxy.resp import MAX_LINE, Command, parse
+
+__all__ = ["CommandScanner"]
+
+_LONGEST_NAME = 16  # of the names anybody asks about; longer ones are not looked at
+_LOGINS = (b"AUTH", b"HELLO")
+_ARRAY, _BULK = b"*$"
+
+
+class CommandScanner:
+    """Finds the commands in what a client sends.
+
+    Attributes:
+        found: the AUTH or HELLO at which the scan stopped; `take` gives its bytes and lets the scan go on.
+        last_name: the name of the latest command, as sent, where it has at most 16 bytes.
+        lost: True once the bytes are not RESP. The database closes such a connection, so they pass unseen.
+    """
+
+    __slots__ = ("_args", "_held", "_skip", "found", "last_name", "lost")
+
+    def __init__(self) -> None:
+        self.found: Command | None = None
+        self.last_name = b""
+        self.lost = False
+        self._held = b""  # arrived and neither passed on nor dropped
+        self._skip = 0  # bytes of the current argument, its line end included, still to come
+        self._args = 0  # arguments of the current command after that
+
+    @property
+    def at_boundary(self) -> bool:
+        """True where all that was let through is whole commands."""
+        return not (self._skip or self._args or self.lost)
+
+    @property
+    def held(self) -> int:
+        """Bytes held back."""
+        return len(self._held)
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what arrived; give what may pass now, `data` itself where that is all of it."""
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        if self.lost:
+            return data
+        if self.found is not None:
+            self._held = data
+            return b""
+        at, end = 0, len(data)
+        while at < end:
+            if self._skip:
+                if end - at < self._skip:
+                    self._skip -= end - at
+                    return data
+                at += self._skip
+                self._skip = 0
+                continue
+            try:
+                after = self._argument(data, at) if self._args else self._command(data, at)
+            except (ValueError, ProtocolError):
+                self.lost = True
+                return data
+            if after < 0:
+                self._held = data[at:]
+                return data[:at]
+            at = after
+        return data
+
+    def take(self) -> bytes:
+        """The bytes of the command that was found. What came behind it is scanned by the next `feed`."""
+        assert self.found is not None  # noqa: S101 -- a caller's mistake, not an input
+        raw = self._held[: self.found.end]
+        self._held = self._held[self.found.end :]
+        self.found = None
+        return raw
+
+    def _argument(self, data: bytes, at: int) -> int:
+        """Past the header of the next argument; -1: it is not all there."""
+        line = data.find(b"\r", at, at + MAX_LINE)
+        if line < 0 or line + 2 > len(data):
+            return self._wait(data, at)
+        length = int(data[at + 1 : line])
+        if length < 0:
+            raise ProtocolError("invalid bulk length")
+        self._args -= 1
+        self._skip = length + 2
+        return line + 2
+
+    def _command(self, data: bytes, at: int) -> int:
+        """Past the name of the command that begins here; -1: that is not all there, or the scan stopped at it."""
+        if data[at] != _ARRAY:
+            return self._inline(data, at)
+        line = data.find(b"\r", at, at + MAX_LINE)
+        if line < 0 or line + 2 > len(data):
+            return self._wait(data, at)
+        count = int(data[at + 1 : line])
+        return line + 2 if count <= 0 else self._name(data, at, line + 2, count)
+
+    def _name(self, data: bytes, at: int, name_at: int, count: int) -> int:
+        """Past the name, for a command of `count` arguments that begins at `at`; otherwise like `_command`."""
+        line = data.find(b"\r", name_at, name_at + MAX_LINE)
+        if line < 0 or line + 2 > len(data):
+            return self._wait(data, at)
+        length = int(data[name_at + 1 : line])
+        if data[name_at] != _BULK or length < 0:
+            raise ProtocolError("invalid bulk length")
+        start = line + 2
+        self.last_name = b""
+        if length <= _LONGEST_NAME:
+            if start + length > len(data):
+                return -1
+            self.last_name = name = data[start : start + length]
+            # One that is too large to be held is no login: it passes like any other command.
+            if name.upper() in _LOGINS and (self._find(data, at) or len(data) - at <= MAX_LINE):
+                return -1
+        self._args = count - 1
+        self._skip = length + 2
+        return start
+
+    def _find(self, data: bytes, at: int) -> bool:
+        """Stop at the AUTH or HELLO that begins here; False while it is not all there."""
+        command = parse(data, at)
+        if command is not None:
+            self.found = command._replace(end=command.end - at)
+        return command is not None
+
+    def _inline(self, data: bytes, at: int) -> int:
+        """Past an inline command; -1: it is not all there, or the scan stopped at it."""
+        command = parse(data, at)
+        if command is None:
+            return -1
+        self.last_name = command.name
+        if command.name in _LOGINS:
+            self.found = command._replace(end=command.end - at)
+            return -1
+        return command.end
+
+    @staticmethod
+    def _wait(data: bytes, at: int) -> int:
+        if len(data) - at > MAX_LINE:
+            raise ProtocolError("too big count string")
+        return -1

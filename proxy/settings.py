@@ -1,0 +1,144 @@
+"""The `proxy:` section of the configuration."""
+
+import ipaddress
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from discovery.duration import Duration
+from proxy.directory import Record
+
+__all__ = ["ListenerSettings", "ProxySettings", "UpstreamSettings", "WorkerSettings", "socket_path"]
+
+_MAX_SOCKET_PATH = 107
+_MAX_PORT = 65535
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ListenerSettings(_Section):
+    """One way in: a Unix socket or a loopback TCP port.
+
+    A Unix socket whose path says `{database}` is one for each database. One that does not, and a TCP port without
+    `database`, serve them all: clients log in as `user@database`.
+    """
+
+    unix: str | None = None
+    tcp: str | None = None
+    database: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,63}$")
+    db_user: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        if (self.unix is None) == (self.tcp is None):
+            raise ValueError("a listener has either 'unix: <path>' or 'tcp: <address>:<port>'")
+        if self.unix is not None and self.database is not None:
+            raise ValueError("'database' belongs to a tcp listener; a unix listener's path says {database}")
+        return self
+
+    @field_validator("tcp")
+    @classmethod
+    def _loopback_only(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        host, colon, port = value.rpartition(":")
+        if not colon or not port.isdigit() or not 0 < int(port) <= _MAX_PORT:
+            raise ValueError(f"'{value}' is not <address>:<port>, such as 127.0.0.1:6380")
+        try:
+            loopback = host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+        except ValueError:
+            loopback = False
+        if not loopback:
+            raise ValueError(
+                f"'{value}' is not a loopback address; a tcp listener is plaintext and knows no callers, "
+                "so only 127.0.0.1, [::1] and localhost are allowed"
+            )
+        return value
+
+    @property
+    def tcp_address(self) -> tuple[str, int]:
+        """Host and port of a tcp listener."""
+        host, _, port = (self.tcp or "").rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def is_per_database(self) -> bool:
+        """True where every database has a socket of its own."""
+        return self.unix is not None and "{database}" in self.unix
+
+
+class UpstreamSettings(_Section):
+    """How databases are reached."""
+
+    ca_file: Path | None = None
+    connect_timeout: Duration = timedelta(seconds=5)
+
+    @field_validator("connect_timeout")
+    @classmethod
+    def _some_time(cls, value: timedelta) -> timedelta:
+        if value <= timedelta():
+            raise ValueError("a connect timeout is longer than nothing, such as 5s")
+        return value
+
+
+class ProxySettings(_Section):
+    """The whole section."""
+
+    workers: int = Field(default=1, ge=1, le=256)
+    runtime_dir: Path = Path("/run/valkeeper")
+    listeners: tuple[ListenerSettings, ...] = Field(
+        default=(ListenerSettings(unix="{runtime_dir}/{database}.sock"),), min_length=1
+    )
+    upstream: UpstreamSettings = UpstreamSettings()
+    drain_timeout: Duration = timedelta(seconds=10)
+
+    @model_validator(mode="after")
+    def _paths_fit(self) -> Self:
+        for listener in self.listeners:
+            if listener.unix is None:
+                continue
+            path = socket_path(listener.unix, self.runtime_dir, "a" if listener.is_per_database else "")
+            if len(str(path).encode()) > _MAX_SOCKET_PATH:
+                raise ValueError(f"'{path}' is longer than the {_MAX_SOCKET_PATH} bytes of a socket's path")
+            if not path.is_absolute():
+                raise ValueError(f"'{listener.unix}' is not an absolute path; begin it with {{runtime_dir}}/")
+            if self.control_dir in (path, *path.parents):
+                raise ValueError(f"'{path}' is inside {self.control_dir}, which is Valkeeper's own")
+        return self
+
+    @property
+    def control_dir(self) -> Path:
+        """Where only root and Valkeeper may go."""
+        return self.runtime_dir / "control"
+
+    @property
+    def directory_socket(self) -> Path:
+        """Where the rotator publishes."""
+        return self.control_dir / "directory.sock"
+
+
+class WorkerSettings(Record):
+    """What a worker is told of it. Times are in seconds."""
+
+    ca_file: str | None
+    connect_timeout: float
+    drain_timeout: float
+
+    @classmethod
+    def of(cls, settings: ProxySettings) -> Self:
+        """The part of the settings that workers need."""
+        ca_file = settings.upstream.ca_file
+        return cls(
+            ca_file=None if ca_file is None else str(ca_file),
+            connect_timeout=settings.upstream.connect_timeout.total_seconds(),
+            drain_timeout=settings.drain_timeout.total_seconds(),
+        )
+
+
+def socket_path(template: str, runtime_dir: Path, database: str) -> Path:
+    """Where a unix listener's socket for a database is."""
+    return Path(template.replace("{runtime_dir}", str(runtime_dir)).replace("{database}", database))

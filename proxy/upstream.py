@@ -1,0 +1,207 @@
+"""The database's end: dial, verified TLS, and AUTH. Knows no clients and no directory."""
+
+import asyncio
+import functools
+import os
+import socket
+import ssl
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import cast
+
+from pydantic import SecretStr
+
+from discovery import model
+from proxy.directory import Tls
+from proxy.errors import ProtocolError, UnreachableError
+from proxy.resp import encode, reply_end
+
+__all__ = ["LoginOutcome", "LoginResult", "Upstream", "dial", "is_rejection", "login", "tls_context"]
+
+_MAX_LOGIN_REPLY = 256 * 1024  # a HELLO lists the server's modules
+
+
+class LoginOutcome(StrEnum):
+    """What a try to log in proved."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"  # a server answered that the password is wrong or the user is off
+    UNREACHABLE = "unreachable"  # anything else: it proves nothing about the password
+
+
+@dataclass(frozen=True, slots=True)
+class LoginResult:
+    """How a login went, and why; the reason never holds a secret."""
+
+    outcome: LoginOutcome
+    reason: str = ""
+
+
+async def login(
+    host: str,
+    port: int,
+    tls: Tls | model.Tls,
+    username: str,
+    password: SecretStr,
+    *,
+    timeout: float,  # noqa: ASYNC109 -- one deadline for dial, TLS and AUTH is the point
+    ca_file: str | None = None,
+) -> LoginResult:
+    """Try a password on one server, and hang up.
+
+    Args:
+        host: name or address of the server.
+        port: its port.
+        tls: how its certificate is checked.
+        username: who logs in.
+        password: the password or token to try.
+        timeout: seconds for dial, TLS and AUTH together.
+        ca_file: trusted certificates where `tls` names none; None: the system's.
+
+    Returns:
+        Accepted or rejected where the server answered AUTH; unreachable for everything else. Never raises for what
+        the network or the server does.
+    """
+    upstream = None
+    try:
+        async with asyncio.timeout(timeout):
+            upstream = await dial(host, port, tls, ca_file=ca_file)
+            reply = await upstream.ask(
+                encode((b"AUTH", username.encode(), password.get_secret_value().encode()))
+            )
+    except TimeoutError:
+        return LoginResult(LoginOutcome.UNREACHABLE, f"no answer within {timeout:g} s")
+    except UnreachableError as error:
+        return LoginResult(LoginOutcome.UNREACHABLE, str(error))
+    finally:
+        if upstream is not None:
+            upstream.close()
+    text = reply[1:].decode("utf-8", "replace").strip()
+    if reply.startswith(b"+"):
+        return LoginResult(LoginOutcome.ACCEPTED)
+    if is_rejection(reply):
+        return LoginResult(LoginOutcome.REJECTED, text)
+    return LoginResult(LoginOutcome.UNREACHABLE, text)
+
+
+def is_rejection(reply: bytes) -> bool:
+    """True where an answer to AUTH or HELLO AUTH says that the password is wrong or the user is off.
+
+    Both are WRONGPASS since Redis 6 (`addAuthErrReply` in acl.c).
+    """
+    return reply.startswith(b"-WRONGPASS")
+
+
+async def dial(host: str, port: int, tls: Tls | model.Tls, *, ca_file: str | None = None) -> "Upstream":
+    """Connect and check the certificate. The caller bounds the time.
+
+    Raises:
+        UnreachableError: with a short cause as its message, such as `connection refused`.
+    """
+    try:
+        context = tls_context(tls.mode, tls.ca_file or ca_file)
+        _, upstream = await asyncio.get_running_loop().create_connection(
+            Upstream, host, port, ssl=context, server_hostname=tls.server_name or host
+        )
+    except socket.gaierror as error:
+        raise UnreachableError(f"its name does not resolve: {error.strerror}", reason="dns") from error
+    except ConnectionRefusedError as error:
+        raise UnreachableError("connection refused", reason="refused") from error
+    except ssl.SSLCertVerificationError as error:
+        raise UnreachableError(
+            f"its certificate is not trusted: {error.verify_message}", reason="certificate"
+        ) from error
+    except ssl.SSLError as error:
+        raise UnreachableError(f"TLS failed: {error.reason}", reason="tls") from error
+    except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, EOFError) as error:
+        raise UnreachableError("it hung up during the TLS handshake", reason="tls") from error
+    except OSError as error:
+        raise UnreachableError(error.strerror or str(error), reason="network") from error
+    # The socket is uvloop's stand-in under uvloop and asyncio's otherwise; both know setsockopt.
+    upstream.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return upstream
+
+
+def tls_context(mode: str, ca_file: str | None) -> ssl.SSLContext:
+    """The context that checks certificates this way: made once, and again when the file changes.
+
+    Raises:
+        UnreachableError: the file cannot be used.
+    """
+    try:
+        changed = os.stat(ca_file).st_mtime_ns if ca_file is not None else 0  # noqa: PTH116 -- a path as configured
+        return _context(mode, ca_file, changed)
+    except OSError as error:
+        raise UnreachableError(
+            f"its certificate cannot be checked: {ca_file}: {error.strerror or error}", reason="ca_file"
+        ) from error
+
+
+@functools.lru_cache(maxsize=64)
+def _context(mode: str, ca_file: str | None, _changed: int) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if mode == "verify-ca":
+        context.check_hostname = False
+    return context
+
+
+class Upstream(asyncio.Protocol):
+    """A connection to a database while questions are asked one at a time; a relay takes its transport over."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._data = b""
+        self._waiter: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
+
+    def data_received(self, data: bytes) -> None:
+        """Collect the answer."""
+        self._data += data
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
+        """Let whoever waits know."""
+        self.closed = True
+        self._wake()
+
+    async def ask(self, command: bytes) -> bytes:
+        """Send one command and give its whole reply, byte for byte.
+
+        Raises:
+            UnreachableError: the connection ended, or what came is no reply.
+        """
+        self.transport.write(command)
+        while True:
+            try:
+                end = reply_end(self._data)
+            except ProtocolError as error:
+                raise UnreachableError("it does not speak RESP", reason="protocol") from error
+            if end is not None:
+                reply, self._data = self._data[:end], self._data[end:]
+                return reply
+            if self.closed:
+                raise UnreachableError("it hung up before it answered AUTH", reason="closed")
+            if len(self._data) > _MAX_LOGIN_REPLY:
+                raise UnreachableError("its answer to AUTH has no end", reason="protocol")
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+    def early(self) -> bytes:
+        """What arrived beyond the last reply; asked once, by the relay that takes over."""
+        data, self._data = self._data, b""
+        return data
+
+    def close(self) -> None:
+        """Hang up without waiting."""
+        if not self.transport.is_closing():
+            self.transport.abort()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,202 @@
+"""One event loop that carries traffic: `python -m proxy.worker <descriptor> <log level> <log format>`.
+
+The descriptor is its end of the link to the parent, over which settings, directory and listening sockets come.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+
+import structlog
+import uvloop
+from pydantic import ValidationError
+
+from proxy.access import Policy
+from proxy.counters import Counters
+from proxy.directory import to_wire
+from proxy.errors import ChannelError
+from proxy.floor import Floor
+from proxy.link import Link
+from proxy.listener import accept, identify
+from proxy.logs import configure_logging
+from proxy.messages import Rejected, Report
+from proxy.orders import Applied, Change, Drain, FromParent, Listen, Serve, Start, Unlisten
+from proxy.session import Door, Session
+
+__all__ = ["Worker", "main"]
+
+log = structlog.get_logger("proxy")
+
+_REPORT_SECONDS = 1.0
+_FAREWELL_SECONDS = 2.0  # for the sessions that drain has ended to deliver their last replies
+_GOING_AWAY = "the proxy is shutting down; connect again"
+
+
+class Worker:
+    """A worker's life, from the parent's first line to the end of the last session."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._link: Link | None = None
+        self._floor: Floor | None = None
+        self._servers: dict[str, asyncio.AbstractServer] = {}
+        self._sessions: dict[Session, asyncio.Task[None]] = {}
+        self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._group: asyncio.TaskGroup | None = None
+        self._empty = asyncio.Event()
+        self._reported = Counters()
+
+    async def run(self) -> None:
+        """Serve until the parent says drain, or has gone."""
+        loop = asyncio.get_running_loop()
+        # A Ctrl-C goes to every process of the terminal; the parent decides what it means.
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        loop.add_signal_handler(signal.SIGTERM, self._lines.put_nowait, None)
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self._link = Link(self._sock, self._take, lambda: self._lines.put_nowait(None))
+                reporting = group.create_task(self._report_regularly())
+                await self._obey()
+                await self._drain()
+                reporting.cancel()
+                self._report()
+        finally:
+            if self._link is not None:
+                self._link.close()
+
+    def _take(self, line: bytes) -> None:
+        self._lines.put_nowait(line)
+
+    async def _obey(self) -> None:
+        """Do what the parent says, line by line and in order."""
+        while (line := await self._lines.get()) is not None:
+            try:
+                order = FromParent.validate_json(line)
+            except ValidationError as error:
+                raise ChannelError(f"the parent says what no worker knows: {error}") from None
+            if isinstance(order, Drain):
+                return
+            if isinstance(order, Start):
+                self._start(order)
+            elif isinstance(order, Listen):
+                await self._listen(order)
+            elif isinstance(order, Unlisten):
+                server = self._servers.pop(order.name, None)
+                if server is not None:
+                    server.close()
+            else:
+                self._apply(order)
+
+    def _start(self, order: Start) -> None:
+        self._floor = Floor(
+            order.settings, Policy(order.uid, order.gid), self._report_rejected, time.monotonic
+        )
+
+    def _apply(self, order: Serve | Change) -> None:
+        if isinstance(order, Serve):
+            self._started().replace(order.directory)
+        else:
+            self._started().update(order.update)
+        self._say(to_wire(Applied(serial=order.serial)))
+
+    async def _listen(self, order: Listen) -> None:
+        floor = self._started()
+        assert self._link is not None  # noqa: S101 -- a line came over it
+        sock = socket.socket(fileno=self._link.descriptor())
+        sock.setblocking(False)
+        door = Door(order.database, order.db_user)
+        self._servers[order.name] = await accept(
+            sock, lambda: Session(floor, door, identify, self._supervise)
+        )
+
+    def _started(self) -> Floor:
+        if self._floor is None:
+            raise ChannelError("the parent gives orders before it has said how to start")
+        return self._floor
+
+    def _supervise(self, session: Session) -> None:
+        assert self._group is not None  # noqa: S101 -- sessions come after `run` has begun
+        self._empty.clear()
+        self._sessions[session] = self._group.create_task(self._attend(session))
+
+    async def _attend(self, session: Session) -> None:
+        """Run a session; what goes wrong in one never reaches another."""
+        try:
+            await session.run()
+        except Exception:  # the others must go on
+            log.exception("session failed", session=session.id, database=session.database)
+            session.transport.abort()
+        finally:
+            self._sessions.pop(session, None)
+            if not self._sessions:
+                self._empty.set()
+
+    async def _drain(self) -> None:
+        """No new sessions; those that are open get their time, and then an error between two commands."""
+        for server in self._servers.values():
+            server.close()
+        if not self._sessions or self._floor is None:
+            return
+        log.info("worker draining", sessions=len(self._sessions))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._floor.settings.drain_timeout):
+                await self._empty.wait()
+        for session in tuple(self._sessions):
+            session.end(_GOING_AWAY)
+        if self._sessions:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FAREWELL_SECONDS):
+                    await self._empty.wait()
+        for session, task in tuple(self._sessions.items()):
+            session.transport.abort()
+            task.cancel()
+
+    async def _report_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_REPORT_SECONDS)
+            self._report()
+
+    def _report(self) -> None:
+        """Tell the parent the counts, if they have changed."""
+        if self._floor is None:
+            return
+        from_clients: dict[str, int] = {}
+        from_database: dict[str, int] = {}
+        for session in self._sessions:
+            name = session.database
+            from_clients[name] = from_clients.get(name, 0) + session.bytes_from_client
+            from_database[name] = from_database.get(name, 0) + session.bytes_from_database
+        counters = Counters(
+            databases={
+                name: tally.record(from_clients.get(name, 0), from_database.get(name, 0))
+                for name, tally in self._floor.tallies.items()
+            }
+        )
+        if counters != self._reported:
+            self._reported = counters
+            self._say(to_wire(Report(counters=counters)))
+
+    def _report_rejected(self, key: str, version: str, database: str) -> None:
+        log.warning("credential rejected", credential=key, version=version, database=database)
+        self._say(to_wire(Rejected(credential=key, version=version, database=database)))
+
+    def _say(self, line: bytes) -> None:
+        if self._link is not None:
+            self._link.send(line)
+
+
+def main() -> int:
+    """What `python -m proxy.worker` does."""
+    descriptor, level, log_format = sys.argv[1:]
+    configure_logging(level, log_format, process="worker", pid=os.getpid())
+    uvloop.run(Worker(socket.socket(fileno=int(descriptor))).run())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
