@@ -7,6 +7,7 @@ has to look first at what became of the last one.
 import asyncio
 import re
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -79,7 +80,7 @@ _ACTION = re.compile(r"not authorized to perform:? ([a-z-]+:\w+)(?: on resource:
 
 def translate(error: Exception, *, service: str, operation: str, place: Place | None) -> AwsError:
     """The error of ours that stands for one of botocore's; `operation` is AWS's name of it, as `PutSecretValue`."""
-    action = f"{service}:{operation}"
+    action = f"{_IAM_NAMES.get(service, service)}:{operation}"
     where = f" in {place}" if place else ""
     if isinstance(error, botocore.exceptions.ClientError):
         return _translate_answer(error, action, where)
@@ -243,7 +244,8 @@ class Sessions:
     def __init__(self, on_request: OnRequest | None = None) -> None:
         self._on_request = on_request
         self._opened: dict[str, Session] = {}
-        self._lock = asyncio.Lock()
+        # One lock for each region: where STS hangs, the others go on.
+        self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @staticmethod
     def default_region() -> str | None:
@@ -261,7 +263,7 @@ class Sessions:
         """
         if assume_role_arn is not None or external_id is not None:
             raise ConfigurationError("assume_role_arn and external_id are not supported yet")
-        async with self._lock:
+        async with self._opening[region]:
             session = self._opened.get(region)
             if session is None:
                 raw = await asyncio.to_thread(boto3.Session, region_name=region)
@@ -290,6 +292,10 @@ def _account_of(session: boto3.Session) -> str:
 def _call(client: Any, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = getattr(client, operation)(**parameters)
     return answer
+
+
+_IAM_NAMES = {"resourcegroupstaggingapi": "tag"}
+"""Services whose actions IAM calls by another name than boto3."""
 
 
 def _api_name(operation: str) -> str:

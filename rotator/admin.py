@@ -4,9 +4,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 
 from discovery.model import Inventory
@@ -51,6 +51,9 @@ class Backend(Protocol):
 
     def ask(self, wanted: RotationRequest, asked_by: str) -> list[RotationAsked]:
         """Ask for rotations."""
+
+    def asked(self, request_id: str) -> RotationAsked | None:
+        """A rotation that was asked for."""
 
     async def discover(self) -> Inventory:
         """Look at AWS now."""
@@ -110,6 +113,16 @@ def _add_views(app: FastAPI, backend: Backend) -> None:
     async def rotations(limit: int = 100) -> list[RotationView]:
         return [rotation_view(rotation) for rotation in backend.rotations()[: max(limit, 0)]]
 
+    @app.get(
+        "/v1/rotations/{request_id}", summary="One that was asked for; `wait`: seconds to wait for its end"
+    )
+    async def rotation(request_id: str, wait: Annotated[float, Query(ge=0, le=30)] = 0) -> RotationView:
+        asked = backend.asked(request_id)
+        if asked is None:
+            raise HTTPException(404, f"no rotation {request_id} was asked for, or it is long ago")
+        await asyncio.wait([asked.done], timeout=wait)
+        return rotation_view(asked.rotation)
+
     @app.get("/v1/events", summary="What happens, as server-sent events", response_class=StreamingResponse)
     async def events() -> StreamingResponse:
         return StreamingResponse(_server_sent(backend.events()), media_type="text/event-stream")
@@ -121,22 +134,10 @@ def _add_orders(app: FastAPI, backend: Backend) -> None:
         if bool(wanted.users) == wanted.all:
             raise UsageError('say either "users": [...] or "all": true')
         asked = backend.ask(wanted, _caller(request))
-        if not wanted.wait:
-            return [rotation_view(Rotation(one.id, one.user, one.asked_by, one.asked_at)) for one in asked]
-        done, _ = (
+        if wanted.wait and asked:
             await asyncio.wait([one.done for one in asked], timeout=wanted.wait_seconds)
-            if asked
-            else ((), ())
-        )
-        response.status_code = 200
-        return [
-            rotation_view(
-                one.done.result()
-                if one.done in done
-                else Rotation(one.id, one.user, one.asked_by, one.asked_at, reason="still under way")
-            )
-            for one in asked
-        ]
+            response.status_code = 200
+        return [rotation_view(one.rotation) for one in asked]
 
     @app.post("/v1/discoveries", summary="Look at AWS now")
     async def discover() -> list[SourceView]:

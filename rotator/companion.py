@@ -5,8 +5,9 @@ import contextlib
 import fcntl
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import structlog
@@ -24,34 +25,27 @@ class Companion:
 
     Args:
         runtime_dir: whose proxy it is.
-        config_file: handed on, so that both read the same settings.
+        arguments: of `valkeeper proxy`, so that both read the same settings.
     """
 
-    def __init__(self, runtime_dir: Path, config_file: Path | None) -> None:
+    def __init__(self, runtime_dir: Path, arguments: Sequence[str]) -> None:
         self._lock = runtime_dir / "control" / "proxy.lock"
-        self._arguments = ["--config", str(config_file)] if config_file is not None else []
-        self._started: int | None = None
+        self._arguments = arguments
+        # Not asyncio's: it would kill the proxy when this process's loop closes, in the middle of draining.
+        self._process: subprocess.Popen[bytes] | None = None
 
     async def keep(self) -> None:
         """Start a proxy whenever there is none, until cancelled."""
         pause = _LOOK_EVERY
         while True:
-            if self._runs():
+            if self._has_ended():
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _MOST_PAUSE)
+            if self._process is None and not self._is_held():
+                self._start()
+            await asyncio.sleep(_LOOK_EVERY)
+            if self._is_held():
                 pause = _LOOK_EVERY
-                await asyncio.sleep(_LOOK_EVERY)
-                continue
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "rotator.cli", "proxy", *self._arguments),
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,  # neither Ctrl-C nor the end of this process takes it along
-            )
-            self._started = process.pid
-            _log.info("proxy_started", pid=process.pid)
-            status = await process.wait()
-            self._started = None
-            _log.warning("proxy_ended", pid=process.pid, status=status)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _MOST_PAUSE)
 
     def stop(self, connected: Iterable[int]) -> None:
         """Ask the proxy to drain and end: both were started as one, and end as one.
@@ -59,19 +53,38 @@ class Companion:
         Args:
             connected: process ids of the proxies on the directory socket, by the kernel's word.
         """
-        for pid in {*connected, *([self._started] if self._started is not None else [])}:
+        for pid in {*connected, *([self._process.pid] if self._process is not None else [])}:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 
-    def _runs(self) -> bool:
-        """Whether a proxy holds its lock."""
-        return self._lock.exists() and not _can_lock(self._lock)
+    async def stopped(self, within: float) -> None:
+        """Wait until a proxy that this process started has ended, for so many seconds at most."""
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._process.wait, within)
 
+    def _start(self) -> None:
+        self._process = subprocess.Popen(  # noqa: S603  our own program
+            [sys.executable, "-m", "rotator.cli", "proxy", *self._arguments],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # neither Ctrl-C nor the end of this process takes it along
+        )
+        _log.info("proxy_started", pid=self._process.pid)
 
-def _can_lock(path: Path) -> bool:
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+    def _has_ended(self) -> bool:
+        if self._process is None or self._process.poll() is None:
             return False
+        _log.warning("proxy_ended", pid=self._process.pid, status=self._process.returncode)
+        self._process = None
         return True
+
+    def _is_held(self) -> bool:
+        """Whether a proxy holds its lock."""
+        if not self._lock.exists():
+            return False
+        with self._lock.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False

@@ -25,6 +25,7 @@ __all__ = ["Request", "Rotation", "Rotations"]
 _log = structlog.get_logger(__name__)
 
 _KEPT = 1000  # finished rotations to show
+_ASKED_KEPT = 20_000  # requests whose end can still be asked for
 _RETRY_FIRST, _RETRY_MOST = 1.0, 60.0  # seconds; full jitter below them
 _ROTATED = frozenset({Result.ROTATED, Result.ADOPTED})
 
@@ -56,6 +57,13 @@ class Request:
     done: "asyncio.Future[Rotation]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
+
+    @property
+    def rotation(self) -> Rotation:
+        """What became of it so far; its id is the request's, whichever run granted it."""
+        if self.done.done():
+            return replace(self.done.result(), id=self.id, asked_by=self.asked_by)
+        return Rotation(self.id, self.user, self.asked_by, self.asked_at)
 
 
 @dataclass(slots=True)
@@ -113,6 +121,7 @@ class Rotations:
         self._queue = DueQueue()
         self._history: deque[Rotation] = deque(maxlen=_KEPT)
         self._running: dict[UserKey, Rotation] = {}
+        self._asked: dict[str, Request] = {}
         self._stopping = False
 
     # What people see.
@@ -183,6 +192,10 @@ class Rotations:
         """Ask for a rotation of every managed user."""
         keys = [key for key, entry in self._entries.items() if entry.standing.care is Care.MANAGED]
         return [self._ask(key, asked_by, Wish(retire=retire, force=force)) for key in sorted(keys)]
+
+    def asked(self, request_id: str) -> Request | None:
+        """A rotation that was asked for; None: never, or long ago."""
+        return self._asked.get(request_id)
 
     def look_now(self, key: UserKey, then: Callable[[], None]) -> None:
         """Look at a user as soon as possible, since a database refused what proxies log it in with.
@@ -356,6 +369,9 @@ class Rotations:
         entry = self._entries[key]
         request = Request(uuid.uuid4().hex, key, asked_by, wish)
         entry.requests.append(request)
+        self._asked[request.id] = request
+        if len(self._asked) > _ASKED_KEPT:
+            del self._asked[next(iter(self._asked))]
         _log.info("rotation_asked", user=str(key), asked_by=asked_by, retire=wish.retire, force=wish.force)
         if not entry.running:
             self._queue.put(key, self._clock())

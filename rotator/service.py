@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -52,8 +52,13 @@ __all__ = ["Service", "serve"]
 _log = structlog.get_logger(__name__)
 
 
-def serve(settings: Settings, events: EventStream, *, config_file: Path | None, with_proxy: bool) -> None:
+def serve(settings: Settings, events: EventStream, *, proxy_arguments: Sequence[str] | None) -> None:
     """Run the service until SIGTERM or SIGINT.
+
+    Args:
+        settings: everything.
+        events: what the log's events go through.
+        proxy_arguments: how to call the proxy beside it, so that it reads the same settings; None: start none.
 
     Raises:
         RotatorError: it can't start; the message says what to do.
@@ -62,7 +67,9 @@ def serve(settings: Settings, events: EventStream, *, config_file: Path | None, 
     folder = control.make_folders(settings.proxy.runtime_dir)
     with control.only_one(folder / "rotator.lock", "a rotator"):
         listening = bind_tcp(*settings.admin.address)
-        companion = Companion(settings.proxy.runtime_dir, config_file) if with_proxy else None
+        companion = (
+            Companion(settings.proxy.runtime_dir, proxy_arguments) if proxy_arguments is not None else None
+        )
         asyncio.run(_run(settings, events, folder, listening, companion))
 
 
@@ -162,6 +169,7 @@ class Service:
                     self._rotations.stop()
                 if companion is not None:
                     companion.stop({proxy.peer.pid for proxy in self._publisher.proxies})
+                    await companion.stopped(self._settings.proxy.drain_timeout.total_seconds() + 2)
                 for task in tasks:
                     task.cancel()
         finally:
@@ -319,6 +327,10 @@ class Service:
         if wanted.all:
             return self._rotations.ask_all(asked_by=asked_by, retire=wanted.retire, force=wanted.force)
         return self._rotations.ask(wanted.users, asked_by=asked_by, retire=wanted.retire, force=wanted.force)
+
+    def asked(self, request_id: str) -> Request | None:
+        """A rotation that was asked for."""
+        return self._rotations.asked(request_id)
 
     def events(self) -> AsyncIterator[dict[str, Any]]:
         """What happens from now on."""

@@ -1,0 +1,87 @@
+"""The command line's way to a running service: HTTP on the control socket."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from rotator.errors import RotatorError
+
+__all__ = ["NotRunningError", "RefusedError", "ServiceClient"]
+
+
+class NotRunningError(RotatorError):
+    """Nobody answers on the control socket."""
+
+
+class RefusedError(RotatorError):
+    """The service answered that the request can't be meant."""
+
+
+class ServiceClient:
+    """Asks the service whose runtime folder this is."""
+
+    def __init__(self, runtime_dir: Path) -> None:
+        self._socket = runtime_dir / "control" / "admin.sock"
+        self._http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(self._socket)), base_url="http://valkeeper", timeout=10
+        )
+
+    def get(self, path: str) -> Any:
+        """The JSON at a path.
+
+        Raises:
+            NotRunningError: no service there, or not ours to ask.
+        """
+        with self._reaching():
+            return self._answer(self._http.get(path))
+
+    def post(self, path: str, body: Any = None, *, timeout: float = 10) -> Any:
+        """The JSON that answers a request.
+
+        Raises:
+            NotRunningError: no service there, or not ours to ask.
+            RefusedError: the service refuses, and says why.
+        """
+        with self._reaching():
+            return self._answer(self._http.post(path, json=body, timeout=timeout))
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """What happens from now on, until the service ends.
+
+        Raises:
+            NotRunningError: no service there, or not ours to ask.
+        """
+        with self._reaching(), self._http.stream("GET", "/v1/events", timeout=None) as answer:
+            for line in answer.iter_lines():
+                if line.startswith("data: "):
+                    yield json.loads(line.removeprefix("data: "))
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.ConnectError, PermissionError) as error:
+            raise NotRunningError(
+                f"no Valkeeper answers at {self._socket} ({error}): is `valkeeper serve` running,"
+                " are you root or its user, and is proxy.runtime_dir the same?"
+            ) from None
+        except httpx.HTTPError as error:
+            raise NotRunningError(
+                f"Valkeeper at {self._socket} broke off: {error or type(error).__name__}"
+            ) from None
+
+    @staticmethod
+    def _answer(response: httpx.Response) -> Any:
+        if response.is_success:
+            return response.json()
+        try:
+            detail = response.json().get("detail", response.text)
+        except ValueError:
+            detail = response.text
+        if not isinstance(detail, str):  # pydantic's list of what does not fit
+            detail = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in detail)
+        raise RefusedError(detail)

@@ -1,0 +1,121 @@
+"""How the command line shows things to people."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["age", "databases_table", "rotations_table", "state_text", "status_lines", "users_table"]
+
+_COLOURS = {
+    "fresh": "green",
+    "rotating": "cyan",
+    "adopting": "cyan",
+    "new": "cyan",
+    "released": "yellow",
+    "blocked": "red",
+    "failing": "red",
+    "rotated": "green",
+    "adopted": "green",
+    "failed": "red",
+    "left": "red",
+    "waiting": "yellow",
+}
+
+
+def state_text(state: str) -> Text:
+    """A state or result in its colour."""
+    return Text(state, style=_COLOURS.get(state, ""))
+
+
+def age(seconds: float | None) -> str:
+    """A length of time as a person says it: `4 s`, `3 min 20 s`, `2 h 5 min`; `-` for none."""
+    if seconds is None:
+        return "-"
+    whole = timedelta(seconds=round(abs(seconds)))
+    minutes, rest = divmod(whole.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if whole.days:
+        text = f"{whole.days} d {hours} h"
+    elif hours:
+        text = f"{hours} h {minutes} min"
+    elif minutes:
+        text = f"{minutes} min {rest} s"
+    else:
+        text = f"{rest} s"
+    return text
+
+
+def _due(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"in {age(seconds)}" if seconds >= 0 else f"{age(seconds)} ago"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def databases_table(databases: Sequence[Mapping[str, Any]]) -> Table:
+    """The databases, with where to connect."""
+    table = _table("DATABASE", "KIND", "ENDPOINT", "USERS", "SOCKET")
+    for one in databases:
+        table.add_row(
+            one["name"], one["kind"], one["endpoint"], ", ".join(one["users"]) or "-", one["socket"] or "-"
+        )
+    return table
+
+
+def users_table(users: Sequence[Mapping[str, Any]]) -> Table:
+    """The users, with how each stands."""
+    table = _table(
+        "USER", "NAME", "SERVICE", "DATABASES", "STATE", "PASSWORD AGE", "NEXT ROTATION", "WHAT IS WRONG"
+    )
+    for one in users:
+        table.add_row(
+            one["id"],
+            one["name"],
+            f"{one['service']} {one['account']}/{one['region']}",
+            ", ".join(one["databases"]),
+            state_text(one["state"]),
+            age(one["password_age_seconds"]) if one["care"] != "passed-through" else "-",
+            _due(one["due_in_seconds"]),
+            one["reason"],
+        )
+    return table
+
+
+def rotations_table(rotations: Sequence[Mapping[str, Any]]) -> Table:
+    """How rotations ended."""
+    table = _table("USER", "RESULT", "TOOK", "ASKED BY", "WHY")
+    for one in rotations:
+        seconds = one["seconds"]
+        took = f"{seconds:.1f} s" if seconds is not None else "-"
+        table.add_row(one["user"], state_text(one["result"]), took, one["asked_by"], one["reason"])
+    return table
+
+
+def status_lines(status: Mapping[str, Any]) -> list[Text]:
+    """The service in a few lines."""
+    users = ", ".join(f"{number} {state}" for state, number in sorted(status["users"].items())) or "none"
+    lines = [
+        Text(f"Valkeeper {status['version']}: ")
+        + (Text("ready", "green") if status["ready"] else Text(f"not ready: {status['reason']}", "yellow")),
+        Text(f"databases    {status['databases']}"),
+        Text(f"users        {users}"),
+        Text(f"overdue      {status['overdue']}", "red" if status["overdue"] else ""),
+        Text(f"proxies      {status['proxies']}", "" if status["proxies"] else "red"),
+        Text(f"connections  {status['connections_open']} open"),
+    ]
+    for source in status["sources"]:
+        if source["error"]:
+            stale = ", showing its last good answer" if source["stale"] else ""
+            lines.append(Text(f"source       {source['name']} fails{stale}: {source['error']}", "red"))
+        else:
+            lines.append(Text(f"source       {source['name']} read at {source['read_at']}"))
+    return lines
