@@ -12,5 +12,5 @@ __all__ = ["sandbox"]
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[SandboxProcess]:
     """An empty sandbox for all tests of this process, each of which names what it creates uniquely."""
-    with SandboxProcess(empty=True, modify_delay=0.05) as process:
+    with SandboxProcess(empty=True, modify_delay=0.02) as process:
         yield process

@@ -22,7 +22,7 @@ class _Tagging(ResourceGroupsTaggingAPIBackend):
     def _url_module(self) -> Any:
         return moto_urls
 
-    def get_resources(  # noqa: PLR0917 - moto's signature
+    def get_resources(
         self,
         pagination_token: str | None = None,
         resources_per_page: int = 50,

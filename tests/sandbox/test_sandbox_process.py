@@ -85,7 +85,7 @@ def test_a_person_is_told_what_to_export_and_try_and_no_secret():
 
 def test_stopping_leaves_no_server_and_no_file():
     sandbox = SandboxProcess(empty=True)
-    pids = [node.pid for node in sandbox.create_replication_group("short-lived")]
+    pids = [node.pid for node in sandbox.create_replication_group("short-lived", replicas=0)]
     assert sandbox.ca_file.exists()
     sandbox.stop()
     assert all(gone(pid) for pid in pids)
@@ -95,7 +95,7 @@ def test_stopping_leaves_no_server_and_no_file():
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 def test_servers_do_not_outlive_a_killed_sandbox():
     sandbox = SandboxProcess(empty=True)
-    pids = [node.pid for node in sandbox.create_replication_group("short-lived")]
+    pids = [node.pid for node in sandbox.create_replication_group("short-lived", replicas=0)]
     sandbox.kill()
     until(lambda: all(gone(pid) for pid in pids))
     assert not sandbox.ca_file.exists()

@@ -68,7 +68,7 @@ def test_while_modifying_the_old_password_holds(sandbox, elasticache, shared_dat
         assert everywhere(sandbox, shared_database, name, old)
         assert not everywhere(sandbox, shared_database, name, new)
     finally:
-        sandbox.set_modify_delay(0.05)
+        sandbox.set_modify_delay(0.02)
     sandbox.settle()
     assert everywhere(sandbox, shared_database, name, new)
     assert not everywhere(sandbox, shared_database, name, old)

@@ -97,7 +97,7 @@ def test_a_modified_user_is_modifying_and_refuses_another_change(sandbox, elasti
     try:
         modified = elasticache.modify_user(UserId=unique, Passwords=[PASSWORD, PASSWORD + "2"])
     finally:
-        sandbox.set_modify_delay(0.05)
+        sandbox.set_modify_delay(0.02)
     assert modified["Status"] == status(elasticache, unique) == "modifying"
     assert sandbox.passwords(unique) == [PASSWORD]
     assert code(elasticache.modify_user, UserId=unique, Passwords=[PASSWORD]) == "InvalidUserState"
