@@ -21,6 +21,7 @@ __all__ = [
     "Tls",
     "User",
     "UserKey",
+    "UserState",
     "UserStatus",
 ]
 
@@ -145,6 +146,16 @@ class Database:
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Every address where a login has to work, the one that clients use first."""
         return (self.endpoint, *(node for node in self.nodes if node != self.endpoint))
+
+
+@dataclass(frozen=True, slots=True)
+class UserState:
+    """What a describe call says of a user that may change from one call to the next."""
+
+    status: UserStatus
+    authentication: Authentication
+    enabled: bool  # False: the access string says `off`
+    password_count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from discovery.errors import ConfigurationError
-from rotator.client import NotRunningError, ServiceClient
+from rotator.client import NotRunningError, RefusedError, ServiceClient
 from rotator.config import Settings, load
 from rotator.errors import RotatorError, UsageError
 from rotator.tables import databases_table, rotations_table, status_lines, users_table
@@ -30,7 +30,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_out = Console(highlight=False)
+# Into a pipe nothing is folded: whoever reads it there counts on one line a row.
+_out = Console(highlight=False, width=None if sys.stdout.isatty() else 250)
 _err = Console(stderr=True, highlight=False)
 
 ConfigOption = Annotated[
@@ -215,7 +216,7 @@ def main() -> None:
     """The console script."""
     try:
         app()
-    except (UsageError, ConfigurationError) as error:
+    except (UsageError, RefusedError, ConfigurationError) as error:
         _fail(str(error), 2)
     except NotRunningError as error:
         _fail(str(error), 3)

@@ -16,7 +16,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from discovery.errors import ConflictError
-from discovery.model import Database, User, UserKey, UserStatus
+from discovery.model import Database, User, UserKey, UserState, UserStatus
 from rotator.machine import (
     Apply,
     Ask,
@@ -36,7 +36,6 @@ from rotator.machine import (
     is_live,
     plan,
 )
-from rotator.users import UserState
 from rotator.verify import Verifier
 
 __all__ = ["Account", "Engine", "Listener", "Outcome", "Result", "Wish", "new_password"]

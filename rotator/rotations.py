@@ -12,13 +12,12 @@ from datetime import timedelta
 import structlog
 
 from discovery.errors import AwsError, PermanentError, RetryableError
-from discovery.model import Authentication, Inventory, User, UserKey
+from discovery.model import Authentication, Inventory, User, UserKey, UserState
 from rotator.due import DueQueue
 from rotator.engine import Account, Engine, Outcome, Result, Wish
 from rotator.errors import UnknownUserError, UsageError
 from rotator.machine import Secret, due_at
 from rotator.standing import Care, Standing
-from rotator.users import UserState
 
 __all__ = ["Request", "Rotation", "Rotations"]
 
@@ -251,7 +250,6 @@ class Rotations:
         asked_by = ", ".join(dict.fromkeys(r.asked_by for r in requests)) or "schedule"
         rotation = Rotation(requests[0].id if requests else uuid.uuid4().hex, key, asked_by, time.time())
         self._running[key] = rotation
-        self._change(entry, replace(standing, running=True))
         outcome: Outcome | None = None
         error: AwsError | None = None
         try:
@@ -293,7 +291,6 @@ class Rotations:
     ) -> None:
         standing = replace(
             entry.standing,
-            running=False,
             outcome=outcome or entry.standing.outcome,
             error=str(error) if error is not None else None,
             failures=entry.standing.failures + 1 if error is not None else 0,

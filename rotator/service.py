@@ -15,7 +15,7 @@ import structlog
 
 from discovery.aws import Sessions
 from discovery.errors import AwsError
-from discovery.model import Authentication, Inventory, Place, User, UserKey
+from discovery.model import Authentication, Inventory, Place, User, UserKey, UserState
 from discovery.scanner import Scanner
 from discovery.sources.configured import configured_sources
 from proxy.settings import socket_path
@@ -35,7 +35,6 @@ from rotator.publisher import Publisher
 from rotator.rotations import Request, Rotation, Rotations
 from rotator.schedule import Schedule
 from rotator.standing import Care, Standing, credential_of
-from rotator.users import UserState
 from rotator.verify import RealLogins
 from rotator.views import (
     DatabaseView,

@@ -7,7 +7,7 @@ from enum import StrEnum
 from discovery.model import User, UserKey
 from proxy.directory import Credential
 from rotator.engine import Outcome, Result
-from rotator.machine import Secret
+from rotator.machine import Secret, is_live
 
 __all__ = ["Care", "Standing", "credential_of"]
 
@@ -33,7 +33,6 @@ class Standing:
     error: str | None = None  # why the last run failed; None: it did not
     failures: int = 0  # in a row
     rotated_at: float | None = None  # seconds since the epoch: this instance's last promotion of it
-    running: bool = False
 
     @property
     def key(self) -> UserKey:
@@ -55,7 +54,7 @@ class Standing:
             return "failing"
         if self.outcome is not None and self.outcome.result is Result.LEFT:
             return "blocked"
-        if self.running:
+        if self.secret is not None and is_live(self.secret):
             return "rotating" if self.has_password else "adopting"
         return "fresh" if self.has_password else "new"
 

@@ -72,31 +72,37 @@ def databases_table(databases: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def users_table(users: Sequence[Mapping[str, Any]]) -> Table:
-    """The users, with how each stands."""
+    """The users, with how each stands. What is the same for all, or nobody needs to hear, gets no column."""
+    several_places = len({(one["service"], one["account"], one["region"]) for one in users}) > 1
+    troubled = any(one["reason"] for one in users)
     table = _table(
-        "USER", "NAME", "SERVICE", "DATABASES", "STATE", "PASSWORD AGE", "NEXT ROTATION", "WHAT IS WRONG"
+        "USER", *(["WHERE"] if several_places else []), "DATABASES", "STATE", "PASSWORD AGE", "NEXT ROTATION"
     )
+    if troubled:
+        table.add_column("WHAT IS WRONG", overflow="fold", ratio=1)
     for one in users:
-        table.add_row(
-            one["id"],
-            one["name"],
-            f"{one['service']} {one['account']}/{one['region']}",
+        cells: list[str | Text] = [one["id"] if one["id"] == one["name"] else f"{one['id']} ({one['name']})"]
+        if several_places:
+            cells.append(f"{one['service']} {one['account']}/{one['region']}")
+        cells += [
             ", ".join(one["databases"]),
             state_text(one["state"]),
             age(one["password_age_seconds"]) if one["care"] != "passed-through" else "-",
             _due(one["due_in_seconds"]),
-            one["reason"],
-        )
+        ]
+        table.add_row(*cells, *([one["reason"]] if troubled else []))
     return table
 
 
 def rotations_table(rotations: Sequence[Mapping[str, Any]]) -> Table:
     """How rotations ended."""
-    table = _table("USER", "RESULT", "TOOK", "ASKED BY", "WHY")
+    troubled = any(one["reason"] for one in rotations)
+    table = _table("USER", "RESULT", "TOOK", "VERSION", *(["WHY"] if troubled else []))
     for one in rotations:
         seconds = one["seconds"]
         took = f"{seconds:.1f} s" if seconds is not None else "-"
-        table.add_row(one["user"], state_text(one["result"]), took, one["asked_by"], one["reason"])
+        cells = (one["user"].rpartition("/")[2], state_text(one["result"]), took, one["version"] or "-")
+        table.add_row(*cells, *([one["reason"]] if troubled else []))
     return table
 
 

@@ -2,26 +2,16 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydantic import SecretStr
 
 from discovery.aws import Session
 from discovery.errors import AwsError, NotFoundError
-from discovery.model import Authentication, UserStatus
+from discovery.model import UserState
+from discovery.sources.elasticache_records import user_state
 
-__all__ = ["ElastiCacheUsers", "SharedReads", "UserApi", "UserState"]
-
-
-@dataclass(frozen=True, slots=True)
-class UserState:
-    """What a describe call says of one user."""
-
-    status: UserStatus
-    enabled: bool
-    authentication: Authentication
-    password_count: int
+__all__ = ["ElastiCacheUsers", "SharedReads", "UserApi"]
 
 
 class UserApi(Protocol):
@@ -49,12 +39,12 @@ class ElastiCacheUsers:
             answer = await self._session.call("elasticache", "describe_users", UserId=user_id)
         except NotFoundError:
             return None
-        return next((_elasticache_state(item) for item in answer["Users"]), None)
+        return next((user_state(item) for item in answer["Users"]), None)
 
     async def describe_all(self) -> Mapping[str, UserState]:
         """See `UserApi`."""
         items = await self._session.pages("elasticache", "describe_users", "Users")
-        return {item["UserId"]: _elasticache_state(item) for item in items}
+        return {item["UserId"]: state for item in items if (state := user_state(item)) is not None}
 
     async def set_passwords(self, user_id: str, passwords: tuple[SecretStr, ...]) -> None:
         """See `UserApi`."""
@@ -64,17 +54,6 @@ class ElastiCacheUsers:
             UserId=user_id,
             Passwords=[password.get_secret_value() for password in passwords],
         )
-
-
-def _elasticache_state(item: Mapping[str, Any]) -> UserState:
-    authentication = item.get("Authentication", {})
-    status = item.get("Status", "")
-    return UserState(
-        status=UserStatus(status) if status in set(UserStatus) else UserStatus.OTHER,
-        enabled="off" not in item.get("AccessString", "").split(),
-        authentication=Authentication(authentication.get("Type", Authentication.PASSWORD)),
-        password_count=authentication.get("PasswordCount", 0),
-    )
 
 
 class _Ticket:

@@ -13,13 +13,14 @@ from discovery.model import (
     Service,
     User,
     UserKey,
+    UserState,
     UserStatus,
 )
 from discovery.names import database_name
 from discovery.source import Answer, FoundDatabase, Skipped
 from discovery.tags import MANAGED_TAG, Selector, Tags, opts_in, selects
 
-__all__ = ["ElastiCacheAnswers", "arns_of_interest", "records"]
+__all__ = ["ElastiCacheAnswers", "arns_of_interest", "records", "user_state"]
 
 _ENGINES = {"redis", "valkey"}
 _NOT_THERE_YET = {"creating", "deleting", "create-failed"}
@@ -139,21 +140,35 @@ def _endpoint(raw: Mapping[str, Any] | None) -> Endpoint | None:
     return Endpoint(raw["Address"], int(raw["Port"])) if raw and raw.get("Address") else None
 
 
+def user_state(raw: Mapping[str, Any]) -> UserState | None:
+    """The state of a user in an answer of DescribeUsers; None where it authenticates in a way that is not known."""
+    authentication = raw.get("Authentication", {})
+    kind, status = authentication.get("Type"), raw.get("Status")
+    if kind not in set(Authentication):
+        return None
+    return UserState(
+        status=UserStatus(status) if status in set(UserStatus) else UserStatus.OTHER,
+        authentication=Authentication(kind),
+        enabled=_is_on(raw.get("AccessString", "")),
+        password_count=authentication.get("PasswordCount", 0),
+    )
+
+
 def _user(
     raw: Mapping[str, Any], tags: Tags, databases: tuple[str, ...], place: Place, managed_tag: str
 ) -> User | Skipped:
-    authentication = raw.get("Authentication", {}).get("Type")
-    if authentication not in set(Authentication):
-        return Skipped(f"user {raw['UserId']}", f"it authenticates by {authentication!r}, which is not known")
-    status = raw.get("Status")
+    state = user_state(raw)
+    if state is None:
+        kind = raw.get("Authentication", {}).get("Type")
+        return Skipped(f"user {raw['UserId']}", f"it authenticates by {kind!r}, which is not known")
     return User(
         key=UserKey(Service.ELASTICACHE, place.account, place.region, raw["UserId"]),
         name=raw["UserName"],
         arn=raw["ARN"],
-        status=UserStatus(status) if status in set(UserStatus) else UserStatus.OTHER,
-        authentication=Authentication(authentication),
+        status=state.status,
+        authentication=state.authentication,
         managed=opts_in(tags, managed_tag),
-        enabled=_is_on(raw.get("AccessString", "")),
+        enabled=state.enabled,
         databases=databases,
     )
 
