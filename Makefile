@@ -7,7 +7,7 @@ BIN := .venv/bin
 JOBS ?= auto
 DURATION ?=
 
-.PHONY: help demo test lint format check coverage clean
+.PHONY: help demo test lint format check coverage docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check: lint test ## What has to pass before anything lands
 coverage: .venv/installed ## Run every test and show what they did not reach
 	@deploy/ensure-redis
 	@$(BIN)/pytest -n $(JOBS) --dist worksteal -q --cov --cov-report=term
+
+docs: .venv/installed ## Write the parts of the README that are the code's
+	@$(BIN)/python -m deploy.reference
 
 clean: ## Remove what the targets above made
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

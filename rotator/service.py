@@ -69,7 +69,11 @@ def serve(settings: Settings, events: EventStream, *, proxy_arguments: Sequence[
         companion = (
             Companion(settings.proxy.runtime_dir, proxy_arguments) if proxy_arguments is not None else None
         )
-        asyncio.run(_run(settings, events, folder, listening, companion))
+        try:
+            asyncio.run(_run(settings, events, folder, listening, companion))
+        finally:
+            for name in ("admin.sock", "directory.sock"):
+                (folder / name).unlink(missing_ok=True)
 
 
 async def _run(
