@@ -96,12 +96,12 @@ def test_a_modified_user_is_modifying_and_refuses_another_change(sandbox, elasti
     sandbox.set_modify_delay(60)
     try:
         modified = elasticache.modify_user(UserId=unique, Passwords=[PASSWORD, PASSWORD + "2"])
+        assert modified["Status"] == status(elasticache, unique) == "modifying"
+        assert sandbox.passwords(unique) == [PASSWORD]
+        assert code(elasticache.modify_user, UserId=unique, Passwords=[PASSWORD]) == "InvalidUserState"
+        assert code(elasticache.delete_user, UserId=unique) == "InvalidUserState"
     finally:
         sandbox.set_modify_delay(0.02)
-    assert modified["Status"] == status(elasticache, unique) == "modifying"
-    assert sandbox.passwords(unique) == [PASSWORD]
-    assert code(elasticache.modify_user, UserId=unique, Passwords=[PASSWORD]) == "InvalidUserState"
-    assert code(elasticache.delete_user, UserId=unique) == "InvalidUserState"
 
 
 def test_a_modified_user_becomes_active_with_its_new_passwords(sandbox, elasticache, unique):
