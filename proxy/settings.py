@@ -27,10 +27,18 @@ class ListenerSettings(_Section):
     `database`, serve them all: clients log in as `user@database`.
     """
 
-    unix: str | None = None
-    tcp: str | None = None
-    database: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,63}$")
-    db_user: str | None = Field(default=None, min_length=1)
+    unix: str | None = Field(default=None, description="A socket's path; {database}: one for each.")
+    tcp: str | None = Field(
+        default=None, description="A loopback address and port: plaintext, off unless asked for."
+    )
+    database: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9-]{1,63}$",
+        description="Which database a tcp port serves; none: clients log in as user@database.",
+    )
+    db_user: str | None = Field(
+        default=None, min_length=1, description="The user of clients that name none; none: default."
+    )
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:
@@ -74,8 +82,11 @@ class ListenerSettings(_Section):
 class UpstreamSettings(_Section):
     """How databases are reached."""
 
-    ca_file: Path | None = None
-    connect_timeout: Duration = timedelta(seconds=5)
+    ca_file: Path | None = Field(default=None, description="Certificates to trust; none: the system's.")
+    connect_timeout: Duration = Field(
+        default=timedelta(seconds=5),
+        description="For dial, TLS and AUTH together, and for the rotator's own logins.",
+    )
 
     @field_validator("connect_timeout")
     @classmethod
@@ -88,13 +99,15 @@ class UpstreamSettings(_Section):
 class ProxySettings(_Section):
     """The whole section."""
 
-    workers: int = Field(default=1, ge=1, le=256)
-    runtime_dir: Path = Path("/run/valkeeper")
+    workers: int = Field(default=1, ge=1, le=256, description="Processes that carry traffic.")
+    runtime_dir: Path = Field(default=Path("/run/valkeeper"), description="Where all sockets are.")
     listeners: tuple[ListenerSettings, ...] = Field(
         default=(ListenerSettings(unix="{runtime_dir}/{database}.sock"),), min_length=1
     )
     upstream: UpstreamSettings = UpstreamSettings()
-    drain_timeout: Duration = timedelta(seconds=10)
+    drain_timeout: Duration = Field(
+        default=timedelta(seconds=10), description="What open connections get when the proxy is told to end."
+    )
 
     @model_validator(mode="after")
     def _paths_fit(self) -> Self:
