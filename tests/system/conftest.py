@@ -19,14 +19,15 @@ def account(sandbox):
 
 
 @pytest.fixture(scope="session")
-def _shared(account):
+def shared(account):
+    """The one service of these tests; tests ask for `valkeeper`, which sees to it that it is well."""
     settings = account.settings() | {"VALKEEPER_DISCOVERY__INTERVAL": "2s"}
     with Valkeeper(settings) as valkeeper:
         yield valkeeper.wait_for_clients("app", "batch")
 
 
 @pytest.fixture
-def valkeeper(_shared):
+def valkeeper(shared):
     """A running service with hourly rotations; a test that harms it starts it again."""
-    _shared.wait_for_clients("app", "batch")
-    return _shared
+    shared.wait_for_clients("app", "batch")
+    return shared

@@ -33,6 +33,12 @@ _FAST = {
 _OURS = ("AWS_", "VALKEEPER_", "COV_CORE_")
 _numbers = itertools.count(1)
 
+LOST_AT_RESTART = pytest.mark.xfail(
+    strict=True,
+    reason="a rotator that starts publishes the databases without their users before it has read any secret, so"
+    " that its proxy, which knew them, lets their clients' AUTH through untouched: WRONGPASS",
+)
+
 
 def eventually(question, *, patience=PATIENCE, what="it"):
     """Ask until the answer is true, and return it."""
@@ -269,6 +275,10 @@ class Valkeeper:
 
         return eventually(found, what=f"user {user_id} with {facts}, as told by the log:\n{self.log()}\nit")
 
+    def discover(self):
+        """Have it look at AWS now, not when its interval is over."""
+        self.post("/v1/discoveries")
+
     def rotate(self, *users):
         """Rotate users, and wait; what became of each."""
         return self.post("/v1/rotations", {"users": users, "wait": True, "wait_seconds": 30})
@@ -377,7 +387,7 @@ class Hammer:
                     assert client.acl_whoami() == user
                 self.successes += 1
             except (redis.RedisError, OSError, AssertionError) as error:
-                self.failures.append(f"{time.strftime('%X')} {user} at {path.name}: {error!r}")
+                self.failures.append(f"{user} at {path.name}: {type(error).__name__}: {error}")
             if self._enough.wait(self._pause):
                 return
 
@@ -408,9 +418,9 @@ class Account:
             "VALKEEPER_PROXY__UPSTREAM__CA_FILE": str(self.sandbox.ca_file),
         }
 
-    def new_user(self, database="orders", *, managed=True):
+    def new_user(self, database="orders", *, user_id=None, managed=True):
         """A user of a database, of a name that nobody else has; its id and its first password."""
-        user_id = f"user-{next(_numbers)}"
+        user_id = user_id or f"user-{next(_numbers)}"
         password = f"first-password-of-{user_id}"
         self.elasticache.create_user(
             UserId=user_id,
@@ -423,6 +433,27 @@ class Account:
         self.elasticache.modify_user_group(UserGroupId=f"{database}-users", UserIdsToAdd=[user_id])
         self.sandbox.settle()
         return user_id, password
+
+    def new_database(self, name):
+        """A replication group of one primary and one reader."""
+        default = f"{name}-default"
+        self.elasticache.create_user(
+            UserId=default,
+            UserName="default",
+            Engine="redis",
+            AccessString="off -@all",
+            NoPasswordRequired=True,
+        )
+        self.elasticache.create_user_group(UserGroupId=f"{name}-users", Engine="redis", UserIds=[default])
+        self.elasticache.create_replication_group(
+            ReplicationGroupId=name,
+            ReplicationGroupDescription=name,
+            Engine="redis",
+            TransitEncryptionEnabled=True,
+            UserGroupIds=[f"{name}-users"],
+            ReplicasPerNodeGroup=1,
+        )
+        self.sandbox.settle()
 
     def secret_id(self, user_id):
         return f"valkeeper/elasticache/{self.region}/{self.sandbox.account}/user/{user_id}"
@@ -442,6 +473,18 @@ class Account:
             SecretId=self.secret_id(user_id), IncludeDeprecated=True
         )["Versions"]
         return [one["VersionId"] for one in sorted(listed, key=lambda one: one["CreatedDate"])]
+
+    def created(self, user_id):
+        """When these versions were made, in seconds since the epoch."""
+        listed = self.secrets.list_secret_version_ids(
+            SecretId=self.secret_id(user_id), IncludeDeprecated=True
+        )["Versions"]
+        return sorted(one["CreatedDate"].timestamp() for one in listed)
+
+    def pending(self, user_id, current):
+        """The version that was staged to succeed `current`; None: there is none yet."""
+        pending = self.labels(user_id).get("AWSPENDING")
+        return pending if pending != current else None
 
     def value(self, user_id, version):
         """What a version holds."""
