@@ -67,6 +67,12 @@ class Link:
 
     def close(self) -> None:
         """Hang up."""
+        self._end()
+        while self._descriptors:
+            socket.close(self._descriptors.popleft())
+
+    def _end(self) -> None:
+        """Stop. What was handed over before can still be asked for."""
         if self._closed:
             return
         self._closed = True
@@ -75,8 +81,6 @@ class Link:
         for _, descriptor in self._outgoing:
             if descriptor is not None:
                 socket.close(descriptor)
-        while self._descriptors:
-            socket.close(self._descriptors.popleft())
         self._outgoing.clear()
         self._sock.close()
         self._on_end()
@@ -93,7 +97,7 @@ class Link:
                 self._loop.add_writer(self._sock.fileno(), self._writable)
                 return
             except OSError:
-                self.close()
+                self._end()
                 return
             if descriptor is not None:
                 socket.close(descriptor)
@@ -112,7 +116,7 @@ class Link:
             data, descriptors = b"", []
         self._descriptors.extend(descriptors)
         if not data:
-            self.close()
+            self._end()
             return
         self._received += data
         while (end := self._received.find(b"\n", self._scanned)) >= 0:
@@ -124,4 +128,4 @@ class Link:
                 return
         self._scanned = len(self._received)
         if self._scanned > MAX_LINE:
-            self.close()
+            self._end()

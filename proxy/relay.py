@@ -171,7 +171,8 @@ class Relay:
         self._patience = patience
         if not self._eof:
             self.pause()
-        can_quit = self.scanner.at_boundary
+        # A client that has said QUIT itself gets the +OK and nothing after it.
+        can_quit = self.scanner.at_boundary and not self.scanner.has_quit
         last = _LastReplies(self, strip=can_quit)
         self._database_side = last
         self.database.set_protocol(last)
@@ -202,7 +203,7 @@ class Relay:
         if self._client_gone:
             self._on_closed()
         else:
-            error = self._error if self._database_side.ends_reply else b""
+            error = self._error if self._database_side.ends_reply and not self.scanner.has_quit else b""
             Farewell(self.client, error, self.client_lost, eof=self._eof)
 
     def client_lost(self) -> None:

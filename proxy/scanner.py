@@ -10,7 +10,8 @@ from proxy.resp import MAX_LINE, Command, parse
 __all__ = ["CommandScanner"]
 
 _LONGEST_NAME = 16  # of the names anybody asks about; longer ones are not looked at
-_LOGINS = (b"AUTH", b"HELLO")
+_QUIT = b"QUIT"
+_NOTED = frozenset((b"AUTH", b"HELLO", _QUIT))
 _ARRAY, _BULK = b"*$"
 
 
@@ -19,14 +20,16 @@ class CommandScanner:
 
     Attributes:
         found: the AUTH or HELLO at which the scan stopped; `take` gives its bytes and lets the scan go on.
+        has_quit: True once a QUIT was let through.
         last_name: the name of the latest command, as sent, where it has at most 16 bytes.
         lost: True once the bytes are not RESP. The database closes such a connection, so they pass unseen.
     """
 
-    __slots__ = ("_args", "_held", "_skip", "found", "last_name", "lost")
+    __slots__ = ("_args", "_held", "_skip", "found", "has_quit", "last_name", "lost")
 
     def __init__(self) -> None:
         self.found: Command | None = None
+        self.has_quit = False
         self.last_name = b""
         self.lost = False
         self._held = b""  # arrived and neither passed on nor dropped
@@ -117,19 +120,23 @@ class CommandScanner:
             if start + length > len(data):
                 return -1
             self.last_name = name = data[start : start + length]
-            # One that is too large to be held is no login: it passes like any other command.
-            if name.upper() in _LOGINS and (self._find(data, at) or len(data) - at <= MAX_LINE):
+            if name.upper() in _NOTED and not self._note(data, at):
                 return -1
         self._args = count - 1
         self._skip = length + 2
         return start
 
-    def _find(self, data: bytes, at: int) -> bool:
-        """Stop at the AUTH or HELLO that begins here; False while it is not all there."""
+    def _note(self, data: bytes, at: int) -> bool:
+        """Look closer at the AUTH, HELLO or QUIT that begins here; True: it may pass."""
+        if self.last_name.upper() == _QUIT:
+            self.has_quit = True
+            return True
         command = parse(data, at)
-        if command is not None:
-            self.found = command._replace(end=command.end - at)
-        return command is not None
+        if command is None:
+            # One that is too large to be held is no login: it passes like any other command.
+            return len(data) - at > MAX_LINE
+        self.found = command._replace(end=command.end - at)
+        return False
 
     def _inline(self, data: bytes, at: int) -> int:
         """Past an inline command; -1: it is not all there, or the scan stopped at it."""
@@ -137,10 +144,7 @@ class CommandScanner:
         if command is None:
             return -1
         self.last_name = command.name
-        if command.name in _LOGINS:
-            self.found = command._replace(end=command.end - at)
-            return -1
-        return command.end
+        return command.end if command.name not in _NOTED or self._note(data, at) else -1
 
     @staticmethod
     def _wait(data: bytes, at: int) -> int:

@@ -75,6 +75,7 @@ class Session(asyncio.Protocol):
         self._wake = asyncio.Event()
         self._early = b""  # came while the client was being let in
         self._let_in = False
+        self._login_waits = False  # the relay stopped at a login that takes a while to rewrite
         self._eof = False
         self._gone = False
         self._ending = b""  # the error that ends it from outside
@@ -224,7 +225,8 @@ class Session(asyncio.Protocol):
             while not self._gone:
                 await self._wake.wait()
                 self._wake.clear()
-                if not self._gone and relay.scanner.found is not None:
+                if self._login_waits and not self._gone:
+                    self._login_waits = False
                     await self._log_in_again(relay, database)
         finally:
             relay.abort()
@@ -255,6 +257,7 @@ class Session(asyncio.Protocol):
                 return
             if command is None:
                 relay.pause()
+                self._login_waits = True
                 self._wake.set()
                 return
             relay.pass_login(command)
@@ -309,7 +312,7 @@ class Session(asyncio.Protocol):
                 f"this connection is to database '{self.database}'; connect again for '{database}'",
                 reason="other_database",
             )
-        return user
+        return user or self._door.db_user or "default"
 
     # Ends.
 

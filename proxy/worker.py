@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from proxy.access import Policy
 from proxy.counters import Counters
 from proxy.directory import to_wire
-from proxy.errors import ChannelError
+from proxy.errors import ChannelError, ProxyError
 from proxy.floor import Floor
 from proxy.link import Link
 from proxy.listener import accept, identify
@@ -194,8 +194,14 @@ def main() -> int:
     """What `python -m proxy.worker` does."""
     descriptor, level, log_format = sys.argv[1:]
     configure_logging(level, log_format, process="worker", pid=os.getpid())
-    uvloop.run(Worker(socket.socket(fileno=int(descriptor))).run())
-    return 0
+    try:
+        uvloop.run(Worker(socket.socket(fileno=int(descriptor))).run())
+    except* ProxyError as group:
+        log.error("worker gives up", errors=[str(error) for error in group.exceptions])  # noqa: TRY400
+        return_code = 1
+    else:
+        return_code = 0
+    return return_code
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+
 from tests.proxy.proxykit import Proxy, Publisher, Server, credential, database, directory
 
 

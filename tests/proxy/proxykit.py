@@ -178,11 +178,15 @@ class Publisher:
 
     def acknowledged(self, version):
         return eventually(
-            lambda: [m for m in self.of(Acknowledged) if m.version == version], what=f"acknowledgement of {version}"
+            lambda: [m for m in self.of(Acknowledged) if m.version == version],
+            what=f"acknowledgement of {version}",
         )[0]
 
     def rejected(self):
         return eventually(lambda: self.of(Rejected), what="a report of a rejected credential")[0]
+
+    def rejected_now(self):
+        return self.of(Rejected)
 
     def counters(self, name, question):
         """The latest counts of a database, once the question about them is true."""
@@ -233,7 +237,9 @@ class Proxy:
         )
         with log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code, json.dumps(settings, default=str)], stderr=log, stdin=subprocess.DEVNULL
+                [sys.executable, "-c", code, json.dumps(settings, default=str)],
+                stderr=log,
+                stdin=subprocess.DEVNULL,
             )
 
     def path(self, name="orders"):
@@ -244,7 +250,9 @@ class Proxy:
         return self
 
     def client(self, name="orders", **options):
-        return redis.Redis(unix_socket_path=str(self.path(name)), **({"username": "app", "password": "x"} | options))
+        return redis.Redis(
+            unix_socket_path=str(self.path(name)), **({"username": "app", "password": "x"} | options)
+        )
 
     def socket(self, name="orders"):
         sock = socket.socket(socket.AF_UNIX)

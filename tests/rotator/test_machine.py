@@ -10,7 +10,6 @@ from freezegun import freeze_time
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
-from tests.rotator.records import INTERVAL, NOW, secret, version
 
 from discovery.model import Authentication, UserStatus
 from rotator import machine
@@ -35,6 +34,7 @@ from rotator.machine import (
     plan,
     version_token,
 )
+from tests.rotator.records import INTERVAL, NOW, secret, version
 
 OLD = timedelta(hours=1)
 SECOND = timedelta(seconds=1)

@@ -1,0 +1,247 @@
+"""Clients log in through the real proxy to a real Redis, without knowing a password."""
+
+import subprocess
+
+import pytest
+import redis
+
+from proxy.resp import encode
+from tests.proxy.proxykit import credential, database, directory, eventually, free_port, token
+
+HELLO = encode((b"HELLO", b"3", b"AUTH", b"app", b"x", b"SETNAME", b"me"))
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize("password", ["x", "app-previous", "a b\r\nc"])
+def test_a_managed_user_is_let_in_whatever_its_password(proxy, protocol, password):
+    with proxy.client(password=password, protocol=protocol, client_name="me") as client:
+        assert client.execute_command("ACL", "WHOAMI") in (b"app", "app")
+        assert client.client_getname() in (b"me", "me")
+
+
+def test_auth_is_answered_as_redis_does_and_the_rest_of_the_packet_follows(proxy):
+    assert proxy.say(b"AUTH app x\r\nPING\r\nECHO hi\r\n") == b"+OK\r\n+PONG\r\n$2\r\nhi\r\n"
+
+
+@pytest.mark.parametrize("step", [1, 7])
+def test_commands_may_be_cut_anywhere(proxy, step):
+    data = encode((b"AUTH", b"app", b"x")) + encode((b"ECHO", b"hi")) + b"auth app y\r\n" + encode((b"PING",))
+    with proxy.socket() as sock:
+        for at in range(0, len(data), step):
+            sock.sendall(data[at : at + step])
+        sock.shutdown(1)
+        assert b"".join(iter(lambda: sock.recv(4096), b"")) == b"+OK\r\n$2\r\nhi\r\n+OK\r\n+PONG\r\n"
+
+
+def test_hello_is_answered_by_the_database(proxy, server):
+    through = proxy.say(HELLO + encode((b"CLIENT", b"GETNAME")))
+    assert through.startswith(b"%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n")
+    assert through.endswith(b"$2\r\nme\r\n")
+
+
+def test_a_bad_client_name_gets_the_databases_error_and_the_session_goes_on(proxy):
+    data = encode((b"HELLO", b"3", b"AUTH", b"app", b"x", b"SETNAME", b"a b")) + encode((b"ACL", b"WHOAMI"))
+    assert proxy.say(data) == (
+        b"-ERR Client names cannot contain spaces, newlines or special characters.\r\n$3\r\napp\r\n"
+    )
+
+
+def test_a_user_that_is_not_held_goes_through_untouched(proxy):
+    assert proxy.say(b"AUTH legacy legacy-password\r\nACL WHOAMI\r\n") == b"+OK\r\n$6\r\nlegacy\r\n"
+    assert proxy.say(b"AUTH legacy x\r\n").startswith(b"-WRONGPASS invalid username-password pair")
+    assert proxy.say(b"AUTH x\r\n").startswith(b"-WRONGPASS")
+
+
+def test_who_does_not_log_in_is_told_so_by_the_database(proxy):
+    assert proxy.say(b"PING\r\n") == b"-NOAUTH Authentication required.\r\n"
+    assert proxy.say(encode((b"HELLO", b"3"))).startswith(b"-NOAUTH HELLO must be called")
+    assert proxy.say(encode((b"HELLO", b"9"))) == b"-NOPROTO unsupported protocol version\r\n"
+    assert proxy.say(b"*x\r\n") == b"-ERR Protocol error: invalid multibulk length\r\n"
+    assert proxy.say(b"QUIT\r\n") == b"+OK\r\n"
+
+
+def test_a_client_may_log_in_later(proxy):
+    expected = b"-NOAUTH Authentication required.\r\n+OK\r\n$3\r\napp\r\n"
+    assert proxy.say(b"COMMAND DOCS\r\nAUTH app x\r\nACL WHOAMI\r\n") == expected
+
+
+def test_an_open_session_may_become_another_user_and_back(proxy):
+    data = b"AUTH app x\r\nAUTH legacy legacy-password\r\nACL WHOAMI\r\nAUTH app y\r\nACL WHOAMI\r\nAUTH legacy no\r\n"
+    answer = proxy.say(data + b"ACL WHOAMI\r\nPING\r\n")
+    assert answer.startswith(b"+OK\r\n+OK\r\n$6\r\nlegacy\r\n+OK\r\n$3\r\napp\r\n-WRONGPASS ")
+    assert answer.endswith(b"\r\n$3\r\napp\r\n+PONG\r\n")
+
+
+def test_auth_in_the_middle_keeps_its_place_among_the_replies(proxy):
+    many = b"".join(encode((b"ECHO", b"%d" % n)) for n in range(500))
+    replies = b"".join(b"$%d\r\n%d\r\n" % (len(str(n)), n) for n in range(500))
+    auth = encode((b"AUTH", b"app", b"x"))
+    assert (
+        proxy.say(auth + many + auth + many + auth * 300)
+        == b"+OK\r\n" + replies + b"+OK\r\n" + replies + b"+OK\r\n" * 300
+    )
+
+
+def test_auth_in_a_transaction_is_as_in_redis(proxy, server):
+    key = token().encode()
+    commands = b"MULTI\r\nSET %b 1\r\nAUTH app x\r\nEXEC\r\nDEL %b\r\n" % (key, key)
+    assert (
+        proxy.say(b"AUTH app x\r\n" + commands)
+        == b"+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n+OK\r\n:1\r\n"
+    )
+
+
+def test_reset_keeps_its_meaning(proxy):
+    assert proxy.say(b"AUTH app x\r\nRESET\r\nPING\r\nAUTH app x\r\nPING\r\n") == (
+        b"+OK\r\n+RESET\r\n-NOAUTH Authentication required.\r\n+OK\r\n+PONG\r\n"
+    )
+
+
+def test_a_database_with_a_held_default_user_needs_no_auth(start_proxy, publisher, server):
+    server.acl("default", "on", ">default-current", "~*", "&*", "+@all")
+    held = credential("default", current="default-current", previous=None)
+    publisher.publish(directory(database(server, users=("default",)), credentials=[held]))
+    proxy = start_proxy().wait_for()
+    assert proxy.say(b"PING\r\nACL WHOAMI\r\n") == b"+PONG\r\n$7\r\ndefault\r\n"
+    with proxy.client(username=None, password=None) as client:
+        assert client.ping()
+    assert proxy.say(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", eof=False) == b""
+
+
+def test_a_listener_may_name_the_user(start_proxy, publisher, server, short_dir):
+    publisher.publish(directory(database(server), credentials=[credential()]))
+    proxy = start_proxy(listeners=[{"unix": "{runtime_dir}/{database}.sock", "db_user": "app"}]).wait_for()
+    assert proxy.say(b"ACL WHOAMI\r\n") == b"$3\r\napp\r\n"
+
+
+def test_one_address_for_all_databases(start_proxy, publisher, server):
+    port = free_port()
+    publisher.publish(directory(database(server), database(server, "carts"), credentials=[credential()]))
+    proxy = start_proxy(
+        listeners=[{"unix": "{runtime_dir}/all.sock"}, {"tcp": f"127.0.0.1:{port}", "database": "carts"}]
+    ).wait_for("all")
+    publisher.acknowledged(1)
+    answer = proxy.say(b"PING\r\nAUTH app@orders x\r\nACL WHOAMI\r\nAUTH app@orders y\r\nPING\r\n", "all")
+    assert answer.startswith(b"-NOAUTH valkeeper: ")
+    assert answer.endswith(b"\r\n+OK\r\n$3\r\napp\r\n+OK\r\n+PONG\r\n")
+    assert (
+        proxy.say(b"AUTH legacy@orders legacy-password\r\nACL WHOAMI\r\n", "all")
+        == b"+OK\r\n$6\r\nlegacy\r\n"
+    )
+    other = proxy.say(b"AUTH app@orders x\r\nAUTH app@carts x\r\nPING\r\n", "all")
+    assert (
+        other
+        == b"+OK\r\n-ERR valkeeper: this connection is to database 'orders'; connect again for 'carts'\r\n"
+    )
+    unknown = proxy.say(b"AUTH app@nowhere x\r\n", "all")
+    assert (
+        unknown == b"-ERR valkeeper: there is no database 'nowhere'; list them with: valkeeper databases\r\n"
+    )
+    with redis.Redis(port=port, username="app", password="x") as client:
+        assert client.ping()
+
+
+def test_the_previous_password_serves_while_the_current_one_is_refused(proxy, server, publisher):
+    server.acl("app", "<app-current")
+    with proxy.client() as client:
+        assert client.ping()
+    assert proxy.say(b"PING\r\nAUTH app x\r\nPING\r\n").endswith(b"\r\n+OK\r\n+PONG\r\n")
+    assert not publisher.rejected_now()
+
+
+@pytest.mark.parametrize("first", [b"AUTH app x\r\n", HELLO, b"PING\r\nAUTH app x\r\n"])
+def test_a_client_waits_for_the_rotator_where_both_are_refused(proxy, server, publisher, first):
+    server.acl("app", "resetpass", ">fresh")
+    with proxy.socket() as sock:
+        sock.sendall(first + b"ACL WHOAMI\r\n")
+        report = publisher.rejected()
+        assert (report.credential, report.version, report.database) == (credential().key, "v1", "orders")
+        publisher.update(credentials=[credential(version="v2", current="fresh", previous="app-current")])
+        sock.shutdown(1)
+        assert b"".join(iter(lambda: sock.recv(4096), b"")).endswith(b"$3\r\napp\r\n")
+
+
+def test_a_refusal_that_the_rotator_confirms_is_told_to_the_client(proxy, server, publisher):
+    server.acl("app", "resetpass", ">fresh")
+    with proxy.socket() as sock:
+        sock.sendall(b"AUTH app x\r\n")
+        publisher.rejected()
+        publisher.update(credentials=[credential()])
+        assert sock.recv(4096) == (
+            b"-WRONGPASS valkeeper: database 'orders' refused every password known for user 'app'; "
+            b"look at it with: valkeeper users\r\n"
+        )
+    assert publisher.counters("orders", lambda counts: counts.failures).failures == {"rejected": 1}
+
+
+def test_without_an_answer_the_client_hears_within_the_connect_timeout(start_proxy, publisher, server):
+    publisher.publish(directory(database(server), credentials=[credential()]))
+    proxy = start_proxy(upstream={"connect_timeout": 0.3}).wait_for()
+    server.acl("app", "resetpass", ">fresh")
+    assert proxy.say(b"AUTH app x\r\n", eof=False).startswith(b"-WRONGPASS valkeeper: ")
+    # In the middle of a session the database's own refusal is the answer, in its place.
+    assert b"-WRONGPASS invalid" in proxy.say(b"PING\r\nAUTH app x\r\nPING\r\n")
+
+
+def test_a_database_that_cannot_be_reached_is_named(start_proxy, publisher, server):
+    nobody = free_port()
+    publisher.publish(
+        directory(
+            database(server, "down", port=nobody),
+            database(server, "lost", host="no-such-host.invalid"),
+            database(server, "liar", tls={"ca_file": None}),
+            database(server, "misnamed", tls={"ca_file": str(server.ca_file), "server_name": "else.where"}),
+            database(server, "lax", tls={"ca_file": str(server.ca_file), "server_name": "else.where", "mode": "verify-ca"}),
+            credentials=[credential()],
+        )
+    )  # fmt: skip
+    proxy = start_proxy().wait_for("lax")
+    assert (
+        proxy.say(b"AUTH app x\r\n", "down")
+        == (
+            f"-ERR valkeeper: database 'down' at localhost:{nobody} is unreachable (connection refused); "
+            "check its security group, and that it is running\r\n"
+        ).encode()
+    )
+    assert b"its name does not resolve" in proxy.say(b"AUTH app x\r\n", "lost")
+    assert b"its certificate is not trusted: " in proxy.say(b"AUTH app x\r\n", "liar")
+    assert b"its certificate is not trusted: Hostname mismatch" in proxy.say(b"AUTH app x\r\n", "misnamed")
+    assert proxy.say(b"AUTH app x\r\n", "lax") == b"+OK\r\n"
+    reasons = publisher.counters("down", lambda counts: counts.failures).failures
+    assert reasons == {"refused": 1}
+
+
+def test_a_stranger_is_refused(proxy, publisher):
+    ran = subprocess.run(
+        ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+         "redis-cli", "-s", str(proxy.path()), "--user", "app", "--pass", "x", "--no-auth-warning", "PING"],
+        capture_output=True, text=True, check=False, timeout=20,
+    )  # fmt: skip
+    assert (
+        "NOPERM valkeeper: uid 65534 may not use database 'orders' as user 'app'" in ran.stdout + ran.stderr
+    )
+    assert publisher.counters("orders", lambda counts: counts.failures).failures == {"not_allowed": 1}
+
+
+def test_redis_cli_works_as_it_is(proxy):
+    ran = subprocess.run(
+        ["redis-cli", "-s", str(proxy.path())],
+        input="AUTH app x\nACL WHOAMI\nHELLO 3\n", capture_output=True, text=True, check=True, timeout=20,
+    )  # fmt: skip
+    assert ran.stdout.splitlines()[:2] == ["OK", "app"]
+
+
+def test_sessions_are_counted(proxy, publisher):
+    with proxy.client() as client:
+        client.set("k", "v" * 1000)
+        counts = publisher.counters("orders", lambda counts: counts.bytes_from_clients > 1000)
+        assert (counts.connections, counts.open) == (1, 1)
+        assert sum(counts.connect_seconds) == 1
+        assert 0 < counts.connect_seconds_sum < 5
+    counts = publisher.counters("orders", lambda counts: counts.open == 0)
+    assert counts.connections == 1
+    opened, closed = (
+        eventually(lambda name=name: proxy.events(name))[0] for name in ("session opened", "session closed")
+    )
+    assert (opened["database"], opened["user"], opened["identity"]) == ("orders", "app", "uid 0")
+    assert closed["bytes_from_client"] > 1000

@@ -1,0 +1,106 @@
+"""The scanner lets everything through untouched, in order, and stops at every AUTH and HELLO."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.resp import encode
+from proxy.scanner import CommandScanner
+
+GET = encode((b"GET", b"k"))
+SET = encode((b"SET", b"AUTH", b"*1\r\n$4\r\nAUTH\r\n" * 20))
+AUTH = encode((b"AUTH", b"app", b"x"))
+HELLO = encode((b"hello", b"3", b"AUTH", b"app", b"x"))
+LONG = encode((b"A-VERY-LONG-COMMAND-NAME", b"x"))
+INLINE = b'get "a b"\r\n'
+
+
+def scan(data, step):
+    """What passes and what it stops at, in order, when the data comes in pieces of this size."""
+    scanner = CommandScanner()
+    passed, found = b"", []
+
+    def logins():
+        nonlocal passed
+        while scanner.found is not None:
+            found.append((len(passed), scanner.take()))
+            passed += scanner.feed(b"")
+
+    for at in range(0, len(data), step):
+        passed += scanner.feed(data[at : at + step])
+        logins()
+    return passed, found, scanner
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 100, 10_000])
+def test_it_stops_at_logins_and_nowhere_else(step):
+    data = GET + AUTH + SET + LONG + b"auth app x\r\n" + INLINE + HELLO + b"\r\n*0\r\n" + AUTH + AUTH + GET
+    passed, found, scanner = scan(data, step)
+    assert passed == GET + SET + LONG + INLINE + b"\r\n*0\r\n" + GET
+    assert [raw for _, raw in found] == [AUTH, b"auth app x\r\n", HELLO, AUTH, AUTH]
+    assert found[0][0] == len(GET)
+    assert scanner.at_boundary
+    assert scanner.held == 0
+
+
+def test_a_whole_chunk_passes_without_a_copy():
+    data = GET * 100
+    assert CommandScanner().feed(data) is data
+
+
+def test_a_large_value_passes_as_it_comes():
+    scanner = CommandScanner()
+    head = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\n"
+    assert scanner.feed(head) == head
+    block = b"*1\r\n$4\r\nAUTH\r\n" * 10_000
+    assert scanner.feed(block) is block
+    assert scanner.held == 0
+    assert not scanner.at_boundary
+
+
+def test_the_head_of_a_command_is_held_until_its_name_is_known():
+    scanner = CommandScanner()
+    assert scanner.feed(GET + b"*3\r\n$4\r\nAU") == GET
+    assert scanner.at_boundary
+    assert scanner.feed(b"TO\r\n") == b"*3\r\n$4\r\nAUTO\r\n"
+    assert not scanner.at_boundary
+
+
+@pytest.mark.parametrize("quit_command", [b"quit\r\n", encode((b"Quit",)), encode((b"QUIT", b"now"))])
+def test_a_quit_is_noticed(quit_command):
+    passed, _, scanner = scan(GET + quit_command + GET, 1)
+    assert passed == GET + quit_command + GET
+    assert scanner.has_quit
+    assert not scan(GET, 1)[2].has_quit
+
+
+def test_an_auth_too_large_to_hold_passes():
+    auth = encode((b"AUTH", b"app", b"x" * 100_000))
+    passed, found, scanner = scan(auth + GET + AUTH, 1000)
+    assert passed == auth + GET
+    assert [raw for _, raw in found] == [AUTH]
+
+
+@pytest.mark.parametrize(
+    "broken", [b"*x\r\n", b"*1\r\n:4\r\n", b"*1\r\n$-1\r\n", b"*1\r\n$4\r\nGETX\r\n$", b'"\r\n']
+)
+def test_what_is_not_resp_passes_for_the_database_to_refuse(broken):
+    passed, found, scanner = scan(GET + broken + AUTH, 5)
+    assert passed.startswith(GET)
+    if scanner.lost:
+        assert passed == GET + broken + AUTH
+        assert not scanner.at_boundary
+
+
+COMMAND = st.one_of(
+    st.lists(st.binary(max_size=30), min_size=1, max_size=4).map(encode),
+    st.sampled_from([AUTH, HELLO, GET, INLINE, b"\r\n", b"*0\r\n", b"Auth app x\r\n", LONG]),
+)
+
+
+@given(st.lists(COMMAND, max_size=12), st.integers(1, 40))
+def test_cuts_change_nothing(commands, step):
+    data = b"".join(commands)
+    assert scan(data, step)[:2] == scan(data, len(data) + 1)[:2]
+    passed, found, _ = scan(data, step)
+    assert len(passed) + sum(len(raw) for _, raw in found) == len(data)

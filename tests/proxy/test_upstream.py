@@ -1,0 +1,96 @@
+"""What a try to log in proves, on a real server."""
+
+import asyncio
+import ssl
+
+import pytest
+from pydantic import SecretStr
+
+from discovery import model
+from proxy.directory import Tls
+from proxy.upstream import LoginOutcome, login
+from tests.proxy.proxykit import free_port
+
+
+async def attempt(server, username="app", password="app-current", **changes):
+    options = {
+        "host": "localhost",
+        "port": server.port,
+        "tls": Tls(ca_file=str(server.ca_file)),
+        "timeout": 5,
+    } | changes
+    return await login(
+        options.pop("host"), options.pop("port"), options.pop("tls"), username, SecretStr(password), **options
+    )
+
+
+async def test_a_right_password_is_accepted(server):
+    assert (await attempt(server)).outcome is LoginOutcome.ACCEPTED
+    discovered = model.Tls(ca_file=str(server.ca_file))
+    assert (await attempt(server, tls=discovered)).outcome is LoginOutcome.ACCEPTED
+    assert (await attempt(server, tls=Tls(), ca_file=str(server.ca_file))).outcome is LoginOutcome.ACCEPTED
+
+
+async def test_a_user_that_may_do_nothing_but_log_in_is_accepted(server):
+    server.acl("app", "resetkeys", "-@all")
+    try:
+        assert (await attempt(server)).outcome is LoginOutcome.ACCEPTED
+    finally:
+        server.acl("app", "~*", "+@all")
+
+
+@pytest.mark.parametrize(("username", "password"), [("app", "wrong"), ("nobody", "x"), ("default", "x")])
+async def test_a_wrong_password_or_a_user_that_is_off_is_rejected(server, username, password):
+    result = await attempt(server, username, password)
+    assert result.outcome is LoginOutcome.REJECTED
+    assert result.reason.startswith("WRONGPASS")
+    assert "wrong" not in result.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"port": free_port()}, "connection refused"),
+        ({"host": "no-such-host.invalid"}, "its name does not resolve"),
+        ({"tls": Tls()}, "its certificate is not trusted"),
+        ({"tls": Tls(ca_file="/no/such/file")}, "its certificate cannot be checked: /no/such/file"),
+    ],
+)
+async def test_everything_else_proves_nothing(server, changes, reason):
+    result = await attempt(server, **changes)
+    assert result.outcome is LoginOutcome.UNREACHABLE
+    assert result.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("says", "reason"),
+    [
+        (
+            b"-LOADING Redis is loading the dataset in memory\r\n",
+            "LOADING Redis is loading the dataset in memory",
+        ),
+        (b"-ERR max number of clients reached\r\n", "ERR max number of clients reached"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "it does not speak RESP"),
+        (b"", "it hung up before it answered AUTH"),
+        (None, "no answer within 0.3 s"),
+    ],
+)
+async def test_a_server_that_says_something_else_proves_nothing(server, says, reason):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server.folder / "cert.pem", server.folder / "key.pem")
+    finished = asyncio.Event()
+
+    async def serve(reader, writer):
+        await reader.read(1000)
+        if says is None:
+            await finished.wait()
+        else:
+            writer.write(says)
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "localhost", 0, ssl=context)
+    async with listening:
+        port = listening.sockets[0].getsockname()[1]
+        result = await attempt(server, host="localhost", port=port, timeout=0.3 if says is None else 5)
+        finished.set()
+    assert (result.outcome, result.reason) == (LoginOutcome.UNREACHABLE, reason)
