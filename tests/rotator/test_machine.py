@@ -383,17 +383,32 @@ def _promises_of_a_secret(observation, step):
             assert not proof.rejected
             assert not proof.unreachable or observation.now - pending.created >= INTERVAL / 2
             assert current.password is None or not works.rejected
+        case Apply() | Heal() | Retire():
+            _promises_of_setting(observation, step)
+        case Idle():
+            assert not live
+            assert not observation.wanted
+            assert works is None or not works.rejected
+
+
+def _promises_of_setting(observation, step):
+    """What goes to ModifyUser: the whole list of passwords."""
+    held = observation.secret
+    current, pending, previous = held.current, held.pending, held.previous
+    live = is_live(held)
+    assert 1 <= len(step.versions) <= 2
+    assert all(one.password is not None for one in step.versions)
+    match step:
         case Apply(versions=versions):
             assert live
             assert versions[-1] == pending
             assert current in versions or current.password is None
-            assert proof.rejected
+            assert observation.logins[pending.id].rejected
             assert observation.acknowledged
             assert observation.apply_not_before is None or observation.now >= observation.apply_not_before
-            _can_be_set(versions)
         case Heal(versions=versions):
             assert current in versions
-            assert works.rejected
+            assert observation.logins[current.id].rejected
             assert observation.heals < machine.HEALS_PER_INTERVAL
             assert not live or pending in versions
             if (
@@ -402,24 +417,12 @@ def _promises_of_a_secret(observation, step):
                 and previous.id not in {current.id, pending and pending.id}
             ):
                 assert previous not in versions
-            _can_be_set(versions)
         case Retire(versions=versions):
             assert versions == (current,)
             assert current.retire
             assert observation.password_count > 1
             assert observation.acknowledged
             assert not live
-            _can_be_set(versions)
-        case Idle():
-            assert not live
-            assert not observation.wanted
-            assert works is None or not works.rejected
-
-
-def _can_be_set(versions):
-    """ModifyUser takes one or two passwords."""
-    assert 1 <= len(versions) <= 2
-    assert all(one.password is not None for one in versions)
 
 
 def _live(held):
