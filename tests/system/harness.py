@@ -241,6 +241,12 @@ class Valkeeper:
             check=False,
         )
 
+    def open(self, path):
+        """A connection to the admin API and its answer, unread: for what never ends."""
+        connection = _ControlConnection(self.runtime_dir / "control" / "admin.sock")
+        connection.request("GET", path)
+        return connection, connection.getresponse()
+
     def ask(self, method, path, body=None):
         """The admin API's status and text."""
         connection = _ControlConnection(self.runtime_dir / "control" / "admin.sock")

@@ -1,0 +1,31 @@
+"""Opting in and out, while the service runs."""
+
+from tests.system.harness import nobody_fails
+
+
+def test_a_user_is_managed_when_it_is_tagged_and_released_when_it_is_not(valkeeper, account, sandbox):
+    user, own = account.new_user(managed=False)
+    valkeeper.wait_for_user(user, state="passed-through")
+    assert valkeeper.lets_in(user, password=own)
+    assert not valkeeper.lets_in(user)
+
+    sandbox.tag(user)
+    valkeeper.wait_for_user(user, state="fresh")
+    assert valkeeper.lets_in(user)
+    adopted = account.labels(user)
+
+    with nobody_fails(valkeeper, user):
+        sandbox.untag(user)
+        valkeeper.wait_for_user(user, care="released", state="released")
+    refused = valkeeper.run("rotate", user, "--wait")
+    assert refused.returncode == 2
+    assert f"user {user} is not managed" in refused.stderr
+    assert account.labels(user) == adopted
+
+    sandbox.age_secret(account.secret_id(user), 48 * 3600)
+    valkeeper.kill_rotator()
+    valkeeper.start()
+    valkeeper.wait_for_clients(user)
+    valkeeper.wait_for_user(user, state="released", version=adopted["AWSCURRENT"])
+    assert account.labels(user) == adopted
+    assert account.passwords(user) == [account.password(user)]
