@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from moto.core import DEFAULT_ACCOUNT_ID
-from moto.elasticache.exceptions import ElastiCacheException
+from moto.core.exceptions import ServiceException
 from moto.elasticache.models import elasticache_backends
+from moto.memorydb.models import memorydb_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
@@ -15,6 +16,7 @@ from werkzeug.wrappers import Request, Response
 from deploy.sandbox.elasticache import ElastiCache
 from deploy.sandbox.faults import Fault, Faults
 from deploy.sandbox.fleet import Deployment
+from deploy.sandbox.memorydb import MemoryDB
 from deploy.sandbox.redis_nodes import Node
 from deploy.sandbox.requests import RequestLog
 from deploy.sandbox.secretsmanager import SecretsManager
@@ -72,7 +74,7 @@ class Control:
             status, answer = 200, getattr(self, f"_{endpoint}")(request, **values)
         except HTTPException as error:
             status, answer = error.code or 500, {"error": error.description}
-        except (KeyError, ElastiCacheException, SecretError) as error:
+        except (KeyError, ServiceException, SecretError) as error:
             status, answer = 404, {"error": str(error)}
         except (ValueError, TypeError) as error:
             status, answer = 400, {"error": str(error)}
@@ -95,10 +97,10 @@ class Control:
         return {}
 
     def _passwords(self, request: Request, user_id: str) -> dict[str, Any]:
-        account: ElastiCache = _of(request, elasticache_backends)
+        backends = memorydb_backends if request.args.get("service") == "memorydb" else elasticache_backends
+        account: ElastiCache | MemoryDB = _of(request, backends)
         with self._world.lock:
-            user = account.user(user_id)
-            return {"user_name": user.user_name, "passwords": list(user.in_force.passwords)}
+            return {"passwords": list(account.user(user_id).in_force.passwords)}
 
     def _age_secret(self, request: Request, secret_id: str) -> dict[str, Any]:
         account: SecretsManager = _of(request, secretsmanager_backends)
@@ -107,7 +109,7 @@ class Control:
         return {}
 
     def _nodes(self, _: Request) -> list[dict[str, Any]]:
-        return [_shown(node) for _, node in self._world.fleet.nodes()]
+        return [_shown(deployment, node) for deployment, node in self._world.fleet.nodes()]
 
     def _node(self, _: Request, node_id: str, what: str) -> dict[str, Any]:
         deployment, node = self._find_node(node_id)
@@ -119,7 +121,7 @@ class Control:
             node.stop()
         elif what == "pause":
             node.pause()
-        return _shown(node)
+        return _shown(deployment, node)
 
     def _find_node(self, node_id: str) -> tuple[Deployment, Node]:
         for deployment, node in self._world.fleet.nodes():
@@ -170,9 +172,12 @@ def _of(request: Request, backends: Any) -> Any:
     return backends[account][request.args.get("region", _REGION)]
 
 
-def _shown(node: Node) -> dict[str, Any]:
+def _shown(deployment: Deployment, node: Node) -> dict[str, Any]:
     return {
         "id": node.id,
+        "service": deployment.cache.service,
+        "account": deployment.cache.account,
+        "region": deployment.cache.region,
         "replication_group": node.owner,
         "role": node.role,
         "host": node.id.rpartition(":")[0],

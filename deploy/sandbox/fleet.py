@@ -6,25 +6,39 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import redis
 
-from deploy.sandbox.acl import Acl
+from deploy.sandbox.acl import Logins, acl_of
 from deploy.sandbox.certificates import Certificates
 from deploy.sandbox.redis_nodes import HOST, Launcher, Node, new_administrator_password
 
-__all__ = ["Deployment", "Fleet"]
+__all__ = ["Cache", "Deployment", "Fleet"]
 
 _LINK_SECONDS = 20.0
 _ALL_SLOTS = (0, 16383)
 _FIRST_KEY = "valkeeper-sandbox"
 
 
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Which database servers are of."""
+
+    service: Literal["elasticache", "memorydb"]
+    account: str
+    region: str
+    name: str
+    serverless: bool = False
+
+
 class Deployment:
     """The servers of one database: a primary and its replicas, all with the same users."""
 
-    def __init__(self, nodes: list[Node], wanted: Callable[[], Acl]) -> None:
+    def __init__(self, cache: Cache, nodes: list[Node], wanted: Callable[[], Logins]) -> None:
+        self.cache = cache
         self.nodes = nodes
         self._wanted = wanted
         self._lock = threading.Lock()
@@ -60,7 +74,7 @@ class Deployment:
         """Start one server again, with the users of now."""
         with self._lock:
             node.start()
-            node.apply(self._wanted())
+            node.apply(acl_of(self._wanted()))
             if node is not self.primary:
                 self._follow(node)
 
@@ -68,7 +82,7 @@ class Deployment:
         """Let one server go on, and give it the users that it missed."""
         with self._lock:
             node.resume()
-            node.apply(self._wanted())
+            node.apply(acl_of(self._wanted()))
 
     def reconcile(self) -> None:
         """Make every server's users those that the account says now.
@@ -76,7 +90,7 @@ class Deployment:
         What is wanted is asked under the lock, so that of two reconciliations the later one wins.
         """
         with self._lock:
-            wanted = self._wanted()
+            wanted = acl_of(self._wanted())
             for node in self.nodes:
                 try:
                     node.apply(wanted)
@@ -136,7 +150,7 @@ class Fleet:
         self._deployments: list[Deployment] = []
 
     def deploy(
-        self, owner: str, replicas: int, wanted: Callable[[], Acl], *, cluster: bool = False
+        self, cache: Cache, replicas: int, wanted: Callable[[], Logins], *, cluster: bool = False
     ) -> Deployment:
         """Lay out the servers of a database, not yet started, whose users `wanted` tells at any time."""
         password = new_administrator_password()
@@ -145,14 +159,14 @@ class Fleet:
                 self._launcher,
                 self._certificates,
                 self._directory,
-                owner=owner,
+                owner=cache.name,
                 role="replica" if index else "primary",
                 administrator_password=password,
                 cluster=cluster,
             )
             for index in range(1 + replicas)
         ]
-        deployment = Deployment(nodes, wanted)
+        deployment = Deployment(cache, nodes, wanted)
         self._deployments.append(deployment)
         return deployment
 

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from deploy.sandbox import elasticache, holdings, secretsmanager, tagging
+from deploy.sandbox import elasticache, holdings, memorydb, secretsmanager, tagging
 from deploy.sandbox.certificates import issue
 from deploy.sandbox.control import Control
 from deploy.sandbox.environment import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY, variables
@@ -34,6 +34,7 @@ class Sandbox:
         self._log = RequestLog()
         faults = Faults()
         elasticache.install(self._world)
+        memorydb.install(self._world)
         secretsmanager.install()
         tagging.install()
         control = Control(self._world, faults, self._log, self.about)

@@ -9,6 +9,7 @@ from moto.elasticache.models import ElastiCacheBackend as MotoBackend
 
 from deploy.sandbox.acl import DEFAULT_USER, Login
 from deploy.sandbox.elasticache.records import ReplicationGroup, User, UserGroup
+from deploy.sandbox.fleet import Cache
 from deploy.sandbox.world import World
 
 __all__ = ["Account", "engine_of", "reconcile"]
@@ -115,6 +116,10 @@ class Account(MotoBackend):
     def arn(self, kind: str, name: str) -> str:
         """Return the ARN of something here."""
         return f"arn:{self.partition}:elasticache:{self.region_name}:{self.account_id}:{kind}:{name}"
+
+    def cache(self, name: str) -> Cache:
+        """Return the name under which a database's servers are known."""
+        return Cache("elasticache", self.account_id, self.region_name, name)
 
     def tag_new(self, arn: str, params: Mapping[str, Any]) -> None:
         """Take the tags that a call which creates something brings along."""

@@ -5,11 +5,10 @@ from typing import Any
 
 from moto.elasticache.exceptions import ElastiCacheException
 
-from deploy.sandbox.acl import Login, access_string_problem
+from deploy.sandbox.acl import Login, access_string_problem, password_problem
 
 __all__ = ["asked_login"]
 
-_FORBIDDEN = frozenset(',"/@')
 _AUTHENTICATION = {"password": "password", "no-password-required": "no-password", "iam": "iam"}
 
 
@@ -77,15 +76,5 @@ def _check(passwords: tuple[str, ...]) -> None:
             "No password was provided. If you want to create/update the user without password, "
             "please use the NoPasswordRequired flag.",
         )
-    if len(passwords) > 2:
-        raise ElastiCacheException("InvalidParameterValue", "A user can have at most 2 passwords.")
-    for password in passwords:
-        if not 16 <= len(password) <= 128:
-            raise ElastiCacheException(
-                "InvalidParameterValue", "Passwords length must be between 16-128 characters."
-            )
-        if not (password.isascii() and password.isprintable()) or _FORBIDDEN & set(password):
-            raise ElastiCacheException(
-                "InvalidParameterValue",
-                'Passwords are printable characters, and none of , " / @ is among them.',
-            )
+    if problem := password_problem(passwords):
+        raise ElastiCacheException("InvalidParameterValue", problem)

@@ -5,7 +5,7 @@ from typing import Any
 
 from moto.elasticache.exceptions import ElastiCacheException
 
-from deploy.sandbox.acl import DEFAULT_USER, Acl, Login, rules
+from deploy.sandbox.acl import DEFAULT_USER, EVERYTHING, Login, Logins
 from deploy.sandbox.elasticache.account import Account, engine_of, reconcile
 from deploy.sandbox.elasticache.records import ReplicationGroup
 
@@ -51,7 +51,7 @@ class ReplicationGroupCalls(Account):
         )
         if encrypted:
             database.deployment = self.world.fleet.deploy(
-                group_id, replicas, lambda: self.acl_of(database), cluster=cluster
+                self.cache(group_id), replicas, lambda: self.logins_of(database), cluster=cluster
             )
         self.databases[group_id] = database
         self.tag_new(database.arn, params)
@@ -114,18 +114,17 @@ class ReplicationGroupCalls(Account):
         self.world.timeline.aside(take_effect)
         return database.shown()
 
-    def acl_of(self, database: ReplicationGroup) -> Acl:
-        """Return the users that a database's servers should hold now."""
+    def logins_of(self, database: ReplicationGroup) -> Logins:
+        """Return the users that a database's servers should let in now."""
         with self.world.lock:
-            acl = {}
+            logins = {}
             for group_id in database.user_group_ids:
                 for user_id in self.groups[group_id].user_ids:
                     user = self.account_users[user_id]
-                    acl[user.user_name] = rules(user.user_name, user.in_force)
+                    logins[user.user_name] = user.in_force
             if database.auth_token is not None:
-                shared = Login("on ~* &* +@all", "password", (database.auth_token,))
-                acl[DEFAULT_USER] = rules(DEFAULT_USER, shared)
-            return acl
+                logins[DEFAULT_USER] = Login(EVERYTHING, "password", (database.auth_token,))
+            return logins
 
     def _available_database(self, group_id: str) -> ReplicationGroup:
         database = self.database(group_id)
