@@ -66,7 +66,9 @@ class Database(Record):
     tls: Tls = Tls()
     cluster_mode: bool = False
     labels: Mapping[str, str] = Field(default_factory=dict)
-    users: Mapping[str, str] = Field(default_factory=dict)  # user name → credential key
+    users: Mapping[str, str] = Field(
+        default_factory=dict
+    )  # user name → credential key, which may be unknown yet
 
 
 class Update(Record):
@@ -94,6 +96,16 @@ class Directory(Record):
         entry = self.databases.get(database)
         key = entry.users.get(username) if entry else None
         return self.credentials.get(key) if key is not None else None
+
+    def heir_of(self, older: Self) -> Self:
+        """This directory, with the older one's credentials for users whose passwords its sender has not read yet.
+
+        A database names the keys of all users that are logged in; a rotator that has just started knows the keys
+        before it knows the passwords, and the last good credential serves until then.
+        """
+        named = {key for database in self.databases.values() for key in database.users.values()}
+        kept = {key: one for key, one in older.credentials.items() if key in named}
+        return self.model_copy(update={"credentials": {**kept, **self.credentials}})
 
     def updated(self, update: Update) -> Self:
         """The directory that follows from this one and an update."""

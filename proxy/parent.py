@@ -157,8 +157,8 @@ class Parent:
         if isinstance(message, Whole):
             if message.directory.version == 0:
                 return  # nothing published yet: what is known goes on being served
-            self._directory = message.directory
-            serial = self._staff.serve(message.directory)
+            self._directory = message.directory.heir_of(self._directory)
+            serial = self._staff.serve(self._directory)
         else:
             self._directory = self._directory.updated(message.update)
             serial = self._staff.change(message.update, self._directory)

@@ -3,7 +3,7 @@
 Pure bookkeeping: every change gives the `Update` that says it, or None where nothing changed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable
 
 from discovery import model
 from proxy.directory import Credential, Database, Directory, Tls, Update
@@ -11,21 +11,20 @@ from proxy.directory import Credential, Database, Directory, Tls, Update
 __all__ = ["Catalogue", "directory_databases"]
 
 
-def directory_databases(
-    inventory: model.Inventory, credentials: Mapping[str, Credential]
-) -> dict[str, Database]:
-    """The databases of an inventory as a proxy sees them, each with the users that Valkeeper logs in."""
+def directory_databases(inventory: model.Inventory, logged_in: Container[str]) -> dict[str, Database]:
+    """The databases of an inventory as a proxy sees them, each with the users that Valkeeper logs in.
+
+    `logged_in` holds these users' credential keys, whether or not their passwords are known yet.
+    """
     users: dict[str, dict[str, str]] = {name: {} for name in inventory.databases}
     for user in inventory.users.values():
-        if str(user.key) in credentials:
+        if str(user.key) in logged_in:
             for name in user.databases:
                 if name in users:
                     users[name][user.name] = str(user.key)
     for database in inventory.databases.values():
         for handed_on in database.handed_on:
-            key = handed_on_key(database.name, handed_on.name)
-            if key in credentials:
-                users[database.name][handed_on.name] = key
+            users[database.name][handed_on.name] = handed_on_key(database.name, handed_on.name)
     return {
         name: Database(
             name=name,
@@ -53,6 +52,7 @@ class Catalogue:
     def __init__(self) -> None:
         self.directory = Directory()
         self._inventory = model.Inventory()
+        self._kept: set[str] = set()  # keys of users that are logged in as soon as their passwords are known
         self._stale = False  # the inventory is newer than the directory's databases
         self._since: dict[str, int] = {}  # credential key → directory version that brought it
 
@@ -66,9 +66,13 @@ class Catalogue:
         credential = self.directory.credentials.get(key)
         return self._since[key] if credential is not None and credential.version == version else None
 
-    def take_inventory(self, inventory: model.Inventory) -> Update | None:
+    def take_inventory(
+        self, inventory: model.Inventory, released: Iterable[model.UserKey] = ()
+    ) -> Update | None:
         """Serve what was discovered. Credentials that nothing refers to any longer go."""
         self._inventory, self._stale = inventory, True
+        self._kept = {str(key) for key, user in inventory.users.items() if user.managed}
+        self._kept |= {str(key) for key in released}
         wanted = {str(key) for key in inventory.users} | {
             handed_on_key(database.name, user.name)
             for database in inventory.databases.values()
@@ -101,7 +105,7 @@ class Catalogue:
             credentials.pop(key, None)
         before = self.directory.databases
         if self._stale or credentials.keys() != self.directory.credentials.keys():
-            databases = directory_databases(self._inventory, credentials)
+            databases = directory_databases(self._inventory, self._kept | credentials.keys())
             self._stale = False
         else:
             databases = dict(before)  # a password that is only replaced changes no database

@@ -33,6 +33,7 @@ class ConnectedProxy:
     peer: control.Peer
     writer: asyncio.StreamWriter
     outbox: "asyncio.Queue[bytes]" = field(default_factory=asyncio.Queue)
+    greeted: bool = False  # has been sent a whole directory
     workers: int = 0
     acknowledged: int = -1  # directory version
     behind_since: float | None = None  # monotonic seconds
@@ -80,7 +81,11 @@ class Publisher:
             return
         line = to_wire(Changed(update=update))
         for proxy in self._proxies.values():
-            proxy.outbox.put_nowait(line)
+            if proxy.greeted:
+                proxy.outbox.put_nowait(line)
+            else:  # it came before there was anything to say
+                proxy.outbox.put_nowait(to_wire(Whole(directory=self._catalogue.directory)))
+                proxy.greeted = True
             if proxy.behind_since is None:
                 proxy.behind_since = time.monotonic()
 
@@ -113,8 +118,9 @@ class Publisher:
             writer.close()
             return
         proxy = ConnectedProxy(next(self._numbers), peer, writer)
-        proxy.outbox.put_nowait(to_wire(Whole(directory=self._catalogue.directory)))
-        proxy.behind_since = time.monotonic()
+        if self._catalogue.directory.version > 0:
+            proxy.outbox.put_nowait(to_wire(Whole(directory=self._catalogue.directory)))
+            proxy.greeted, proxy.behind_since = True, time.monotonic()
         self._proxies[proxy.number] = proxy
         channel = Channel(reader, writer)
         try:

@@ -183,7 +183,7 @@ class Service:
         """Look at everything once, and serve what was found."""
         inventory = await self._scanner.scan()
         released = await self._released(inventory)
-        self._publisher.publish(self._catalogue.take_inventory(inventory))
+        self._publisher.publish(self._catalogue.take_inventory(inventory, released))
         self._publisher.publish(
             self._catalogue.take_credentials(self._handed_on.read(inventory.databases.values()))
         )

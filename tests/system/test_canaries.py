@@ -126,9 +126,12 @@ def run(sandbox, tmp_path_factory):
             assert not valkeeper.lets_in(user, database="vault")
             showing.ask("POST", "/v1/rotations", {"users": [user], "wait": True})
             showing.look_around()
-        for call in ("PutSecretValue", "ModifyUser"):
-            service = "elasticache" if call == "ModifyUser" else "secretsmanager"
-            with sandbox.fault(service, call, "lose", when="before"):
+        refused = sandbox.fault(
+            "secretsmanager", "PutSecretValue", "fail", code="EncryptionFailure", status=400
+        )
+        lost = sandbox.fault("elasticache", "ModifyUser", "lose")
+        for fault in (refused, lost):
+            with fault:
                 showing.ask("POST", "/v1/rotations", {"users": [user], "wait": True})
         showing.ask("POST", "/v1/rotations", {"users": ["nobody"]})
         showing.ask("POST", "/v1/discoveries")
