@@ -38,7 +38,7 @@ def open_sandbox(log: Path, busy: Callable[[str], AbstractContextManager[None]])
         with busy("Starting the sandbox …"), _errors_to(log):
             sandbox = SandboxProcess()
     except SandboxError as error:
-        raise DemoError(f"the sandbox did not start: {error}. Its last lines:\n{tail(log)}") from None
+        raise DemoError(f"the sandbox did not start: {error}", tail(log)) from None
     with sandbox:
         yield sandbox
 

@@ -4,4 +4,13 @@ __all__ = ["DemoError"]
 
 
 class DemoError(Exception):
-    """The demo cannot start or go on; the message says what failed, and what to do where that is known."""
+    """The demo cannot start or go on.
+
+    Args:
+        message: what failed, and what to do where that is known.
+        log: the last lines of the log of what failed.
+    """
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log

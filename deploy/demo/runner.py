@@ -53,13 +53,14 @@ class Demo:
     def run(self) -> int:
         """Run it whole, and return the exit code. Nothing is left but, after a failure, the logs."""
         self._warn_if_too_short()
-        folder, passed, code = Folder(), False, 1
+        folder, code = Folder(), 1
+        passed: bool | None = False
         try:
             with _signals_interrupt(), open_sandbox(folder.sandbox_log, self._busy) as sandbox:
                 passed = self._with_sandbox(sandbox, folder)
                 code = 0 if passed else 1
         except DemoError as error:
-            self._complain(str(error))
+            self._complain(error)
         except KeyboardInterrupt:
             self._say("Ended before anything was to be seen.")
             passed, code = None, _INTERRUPTED
@@ -72,7 +73,7 @@ class Demo:
     def _with_sandbox(self, sandbox: SandboxProcess, folder: Folder) -> bool | None:
         before = read_untagged(sandbox)
         asked = max((one["sequence"] for one in sandbox.requests()), default=0)
-        error = ""
+        error: DemoError | None = None
         service = Service(folder, sandbox.environment(), sandbox.ca_file, self._state.interval)
         try:
             self._run(service, sandbox, folder)
@@ -82,19 +83,24 @@ class Demo:
         except DemoError as failure:
             if self._state.ready_at is None:
                 raise
-            error = str(failure)
+            error = failure
         finally:
             ended_at = self._now()
             with self._busy("Ending the service and its proxy …"):
                 self._client.stop()
                 service.stop(self._state.proxy_pid)
         self._take_events(service, wait=0)
-        if error:
+        if error is not None:
             self._complain(error)
         requests = sandbox.requests(asked)
         lasted = self._state.since_ready(ended_at)
         checks = judge(
-            self._state, self._client.counts, before, read_untagged(sandbox), lasted=lasted, error=error
+            self._state,
+            self._client.counts,
+            before,
+            read_untagged(sandbox),
+            lasted=lasted,
+            error=str(error or ""),
         )
         return self._sum_up(checks, requests)
 
@@ -166,8 +172,10 @@ class Demo:
     def _say(self, text: str) -> None:
         self._console.print(text, soft_wrap=True, markup=False, highlight=False)
 
-    def _complain(self, text: str) -> None:
-        self._console.print(f"demo: {text}", style="red", soft_wrap=True, markup=False, highlight=False)
+    def _complain(self, error: DemoError) -> None:
+        self._console.print(f"demo: {error}", style="red", soft_wrap=True, markup=False, highlight=False)
+        if error.log:
+            self._say(f"The last lines of its log:\n{error.log}")
 
     def _warn_if_too_short(self) -> None:
         duration, least = self._state.duration, shortest_duration(self._state.interval)

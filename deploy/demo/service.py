@@ -106,8 +106,7 @@ class Service:
         status = self._process.poll()
         if status is not None:
             raise DemoError(
-                f"valkeeper serve ended by itself with status {status}. The last lines of its log:\n"
-                f"{tail(self._folder.service_log)}"
+                f"valkeeper serve ended by itself with status {status}", tail(self._folder.service_log)
             )
 
     def stop(self, proxy_pid: int | None) -> None:
@@ -164,6 +163,7 @@ def _environment(
         # Short, so that whoever tags a user in the sandbox sees it managed soon.
         "VALKEEPER_DISCOVERY__INTERVAL": "5s",
         "VALKEEPER_ADMIN__LISTEN": "127.0.0.1:0",
+        "VALKEEPER_LOG__FORMAT": "console",
     }
 
 

@@ -82,7 +82,7 @@ def judge(
         _left_alone(state, before, after),
     ]
     if error:
-        checks.append(Check("service", passed=False, detail=error.splitlines()[0]))
+        checks.append(Check("service", passed=False, detail=error))
     return tuple(checks)
 
 

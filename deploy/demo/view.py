@@ -38,7 +38,7 @@ def screen(
         ),
         (
             _section("A client without a password", "a new connection each time", _client(counts)),
-            4 if counts.failures else 3,
+            6 if counts.failures else 3,
         ),
         (_section("What happens", "seconds since the start of the command", _Latest(state.lines)), None),
     ]
@@ -169,4 +169,4 @@ def _client(counts: Counts) -> RenderableType:
     )
     if not counts.failures:
         return line
-    return Group(line, Text(counts.last_failure, "red", no_wrap=True, overflow="ellipsis"))
+    return Group(line, Text(counts.last_failure, "red"))
