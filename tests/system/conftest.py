@@ -21,7 +21,7 @@ def account(sandbox):
 @pytest.fixture(scope="session")
 def shared(account):
     """The one service of these tests; tests ask for `valkeeper`, which sees to it that it is well."""
-    settings = account.settings() | {"VALKEEPER_DISCOVERY__INTERVAL": "1s"}
+    settings = account.settings() | {"VALKEEPER_DISCOVERY__INTERVAL": "2s"}
     with Valkeeper(settings) as valkeeper:
         yield valkeeper.wait_for_clients("app", "batch")
 

@@ -33,8 +33,6 @@ _FAST = {
 _OURS = ("AWS_", "VALKEEPER_", "COV_CORE_")
 _numbers = itertools.count(1)
 
-LOST_AT_RESTART = pytest.mark.timeout(60)
-
 
 def eventually(question, *, patience=PATIENCE, what="it"):
     """Ask until the answer is true, and return it."""
@@ -361,7 +359,7 @@ class Hammer:
         pause: seconds between clients, so that a core is left for those who are tested.
     """
 
-    def __init__(self, valkeeper, users, databases=("orders", "orders-reader"), *, pause=0.005):
+    def __init__(self, valkeeper, users, databases=("orders", "orders-reader"), *, pause=0.02):
         self._clients = [(valkeeper.socket(database), user) for user in users for database in databases]
         self._pause = pause
         self._enough = threading.Event()

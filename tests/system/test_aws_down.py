@@ -16,7 +16,7 @@ def test_while_aws_refuses_everything_clients_connect_and_it_is_said(valkeeper, 
             assert failed.returncode == 1
             assert "IAM does not allow elasticache:DescribeUsers" in failed.stdout
             assert valkeeper.user("app")["state"] == "failing"
-            assert valkeeper.run("status").returncode == 0
+            assert valkeeper.get("/v1/status")["ready"]
         assert account.labels("app") == before
         (done,) = valkeeper.rotate("app")
         assert done["result"] == "rotated"
@@ -40,12 +40,21 @@ def test_while_aws_hangs_clients_connect_and_a_rotation_goes_on_when_it_is_back(
 
 
 def test_a_rotator_that_starts_while_aws_is_away_takes_no_client_its_password(valkeeper, sandbox):
+    """First everything is denied; then databases and users are found, and none of their secrets can be read."""
     valkeeper.kill_rotator()
     mark = valkeeper.mark()
-    denied = sandbox.fault("*", "*", "fail", code="AccessDenied", status=403, count=None)
-    with denied, nobody_fails(valkeeper, "app", "batch"):
-        valkeeper.start()
-        valkeeper.wait_for_event("proxy_connected", mark)
-        assert valkeeper.get("/v1/databases") == []
-    valkeeper.wait_for_user("app", state="fresh")
-    valkeeper.wait_for_user("batch", state="fresh")
+    denied = {"code": "AccessDenied", "status": 403, "count": None}
+    try:
+        with (
+            sandbox.fault("secretsmanager", "*", "fail", **denied),
+            nobody_fails(valkeeper, "app", "batch") as hammer,
+        ):
+            with sandbox.fault("*", "*", "fail", **denied):
+                valkeeper.start()
+                valkeeper.wait_for_event("proxy_connected", mark)
+                assert valkeeper.get("/v1/databases") == []
+                hammer.wait_for()
+            valkeeper.discover()
+            valkeeper.wait_for_user("app", state="failing")
+    finally:
+        valkeeper.rotate("app", "batch")

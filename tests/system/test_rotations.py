@@ -4,8 +4,6 @@ import itertools
 import json
 from collections import Counter
 
-import pytest
-
 from tests.system.harness import Account, Valkeeper, eventually, nobody_fails
 
 
@@ -41,18 +39,10 @@ def test_rotating_all_with_json_for_scripts(valkeeper, account):
     assert {one["id"] for one in valkeeper.get("/v1/users") if one["care"] == "managed"} == set(rotations)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status", "says"),
-    [
-        (["rotate", "nobody", "--wait"], 2, "no known database has a user 'nobody'"),
-        (["rotate", "legacy"], 2, "user legacy is not managed"),
-    ],
-)
-def test_what_cannot_be_rotated_is_said_without_a_traceback(valkeeper, arguments, status, says):
-    refused = valkeeper.run(*arguments)
-    assert (refused.returncode, refused.stdout) == (status, "")
-    assert refused.stderr.startswith("valkeeper: ")
-    assert says in refused.stderr
+def test_what_cannot_be_rotated_is_said_without_a_traceback(valkeeper):
+    refused = valkeeper.run("rotate", "legacy", "--wait")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("valkeeper: user legacy is not managed: give it the tag")
 
 
 def test_without_a_service_the_commands_say_so(valkeeper):

@@ -17,9 +17,9 @@ def test_a_user_is_managed_when_it_is_tagged_and_released_when_it_is_not(valkeep
     with nobody_fails(valkeeper, user):
         sandbox.untag(user)
         valkeeper.wait_for_user(user, care="released", state="released")
-    refused = valkeeper.run("rotate", user, "--wait")
-    assert refused.returncode == 2
-    assert f"user {user} is not managed" in refused.stderr
+    status, refusal = valkeeper.ask("POST", "/v1/rotations", {"users": [user]})
+    assert status == 422
+    assert f"user {user} is not managed" in refusal
     assert account.labels(user) == adopted
 
     sandbox.age_secret(account.secret_id(user), 48 * 3600)
