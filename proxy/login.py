@@ -94,7 +94,6 @@ async def log_in(
             accepted = await _try(floor, database, credential, upstream, login)
         if accepted is not None:
             return accepted
-        floor.doubt(database.name, credential)
         latest = floor.directory.credentials.get(credential.key)
         if latest == credential == confirmed:
             raise _rejected(database, credential)
@@ -129,6 +128,7 @@ async def _try(
                 floor.vouch(database.name, credential)
             # Another error is not about the password (loading data, say), and is the client's to see.
             return Accepted(reply, secret)
+        floor.doubt(database.name, credential)
     return None
 
 

@@ -29,8 +29,6 @@ __all__ = ["Parent", "run"]
 
 log = structlog.get_logger("proxy")
 
-_REPORT_SECONDS = 1.0
-
 
 def run(settings: ProxySettings, log_level: str = "info", log_format: str = "json") -> int:
     """Be the proxy until SIGTERM or SIGINT.
@@ -90,7 +88,7 @@ class Parent:
         self._acknowledged = 0
         self._reported = Counters()
         self._refused_addresses: set[str] = set()
-        self._staff = Staff(settings, log_level, log_format, self._applied, self._rejected)
+        self._staff = Staff(settings, log_level, log_format, self._applied, self._rejected, self._report)
 
     async def run(self) -> None:
         """Serve until told to stop, then drain.
@@ -110,7 +108,6 @@ class Parent:
                 tasks = [
                     group.create_task(self._staff.keep(self._sockets)),
                     group.create_task(follow(self._settings.directory_socket, self._talk)),
-                    group.create_task(self._report_regularly()),
                 ]
                 log.info(
                     "proxy started",
@@ -203,12 +200,8 @@ class Parent:
         if self._channel is not None:
             self._channel.post(message)
 
-    async def _report_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(_REPORT_SECONDS)
-            self._report()
-
     def _report(self) -> None:
+        """Tell the rotator the counts, if they have changed. Each worker asks for it at most once a second."""
         counters = self._staff.counters()
         if self._channel is not None and counters != self._reported:
             self._reported = counters

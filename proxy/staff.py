@@ -54,6 +54,7 @@ class Staff:
         log_format: of their logs.
         on_applied: called with `applied` and `serving` when either may have changed.
         on_rejected: called with what a worker reports.
+        on_counted: called when `counters` may have changed.
     """
 
     def __init__(
@@ -63,11 +64,13 @@ class Staff:
         log_format: str,
         on_applied: Callable[[int, int], None],
         on_rejected: Callable[[Rejected], None],
+        on_counted: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._arguments = (log_level, log_format)
         self._on_applied = on_applied
         self._on_rejected = on_rejected
+        self._on_counted = on_counted
         self._workers: set[_Worker] = set()
         self._dead = Counters()
         self._serial = 0
@@ -208,6 +211,7 @@ class Staff:
             }
         )
         self._gone.set()
+        self._on_counted()
         self._on_applied(self.applied, self.serving)
 
     def _hear(self, worker: _Worker, line: bytes) -> None:
@@ -220,6 +224,7 @@ class Staff:
             self._on_applied(self.applied, self.serving)
         elif isinstance(message, Report):
             worker.counters = message.counters
+            self._on_counted()
         else:
             self._on_rejected(message)
 

@@ -185,9 +185,6 @@ class Publisher:
     def rejected(self):
         return eventually(lambda: self.of(Rejected), what="a report of a rejected credential")[0]
 
-    def rejected_now(self):
-        return self.of(Rejected)
-
     def counters(self, name, question):
         """The latest counts of a database, once the question about them is true."""
 
@@ -227,7 +224,8 @@ class Publisher:
 class Proxy:
     """The real parent and its workers."""
 
-    def __init__(self, settings, log_file):
+    def __init__(self, settings, log_file, publisher):
+        self.publisher = publisher
         self.settings = ProxySettings.model_validate(settings)
         self._log_file = log_file
         # What the command line does, with settings that hold no secret.
@@ -274,6 +272,13 @@ class Proxy:
             with contextlib.suppress(ValueError):
                 found.append(json.loads(line))
         return [event for event in found if name is None or event.get("event") == name]
+
+    def check_log(self):
+        """What no log may ever hold."""
+        text = self._log_file.read_text()
+        assert "Traceback" not in text, text
+        for secret in ("app-current", "app-previous", "other-current", "default-current", "legacy-password"):
+            assert secret not in text
 
     def workers(self):
         dead = {event["worker"] for event in self.events("worker died")}

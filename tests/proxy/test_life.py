@@ -13,36 +13,36 @@ from proxy.messages import Acknowledged, Hello
 from tests.proxy.proxykit import credential, database, directory, eventually, free_port
 
 
-def test_sockets_come_and_go_with_their_databases(proxy, publisher, server, short_dir):
-    assert stat.S_IMODE(proxy.path().stat().st_mode) == 0o666
+def test_sockets_come_and_go_with_their_databases(own_proxy, publisher, server, short_dir):
+    assert stat.S_IMODE(own_proxy.path().stat().st_mode) == 0o666
     assert stat.S_IMODE((short_dir / "control").stat().st_mode) == 0o700
     publisher.update(databases=[database(server, "carts")])
     publisher.acknowledged(2)
-    with proxy.wait_for("carts").client("carts") as client:
+    with own_proxy.wait_for("carts").client("carts") as client:
         assert client.ping()
         publisher.update(removed_databases=["carts"])
-        eventually(lambda: not proxy.path("carts").exists())
+        eventually(lambda: not own_proxy.path("carts").exists())
         assert client.ping()
     assert not [path for path in short_dir.iterdir() if path.name.startswith(".")]
 
 
-def test_a_name_that_is_no_name_gets_no_socket(proxy, publisher, server, short_dir):
+def test_a_name_that_is_no_name_gets_no_socket(own_proxy, publisher, server, short_dir):
     publisher.update(
         databases=[database(server, "../etc"), database(server, "x" * 63), database(server, "fine")]
     )
-    proxy.wait_for("fine")
+    own_proxy.wait_for("fine")
     assert sorted(path.name for path in short_dir.glob("*.sock")) == [
         "fine.sock", "orders.sock", "x" * 63 + ".sock",
     ]  # fmt: skip
 
 
-def test_a_new_password_is_used_by_the_next_client(proxy, publisher, server):
-    with proxy.client() as old:
+def test_a_new_password_is_used_by_the_next_client(own_proxy, publisher, server):
+    with own_proxy.client() as old:
         assert old.ping()
         server.acl("app", "resetpass", ">fresh")
         publisher.update(credentials=[credential(version="v2", current="fresh", previous=None)])
         publisher.acknowledged(2)
-        with proxy.client() as new:
+        with own_proxy.client() as new:
             assert new.ping()
         assert old.ping()
 
@@ -63,49 +63,49 @@ def test_every_version_is_acknowledged_by_all_workers(start_proxy, publisher, se
     eventually(both)
 
 
-def test_it_serves_on_without_its_rotator_and_finds_it_again(proxy, publisher, server):
+def test_it_serves_on_without_its_rotator_and_finds_it_again(own_proxy, publisher, server):
     publisher.hang_up()
-    with proxy.client() as client:
+    with own_proxy.client() as client:
         assert client.ping()
     publisher.messages.clear()
     publisher.directory = directory(database(server), database(server, "carts"), credentials=[credential()])
     publisher.start()
     publisher.acknowledged(1)
     assert isinstance(publisher.messages[0], Hello)
-    with proxy.wait_for("carts").client("carts") as client:
+    with own_proxy.wait_for("carts").client("carts") as client:
         assert client.ping()
 
 
-def test_a_rotator_that_knows_nothing_yet_takes_nothing_away(proxy, publisher):
+def test_a_rotator_that_knows_nothing_yet_takes_nothing_away(own_proxy, publisher):
     publisher.publish(Directory())
     publisher.directory = Directory(version=0)
     publisher.update(credentials=[credential(version="v2")])
     eventually(lambda: publisher.of(Acknowledged))
-    with proxy.client() as client:
+    with own_proxy.client() as client:
         assert client.ping()
 
 
-def test_a_worker_that_dies_is_replaced_and_its_counts_are_kept(proxy, publisher):
-    with proxy.socket() as sock:
+def test_a_worker_that_dies_is_replaced_and_its_counts_are_kept(own_proxy, publisher):
+    with own_proxy.socket() as sock:
         sock.sendall(b"AUTH app x\r\n")
         assert sock.recv(5) == b"+OK\r\n"
         publisher.counters("orders", lambda counts: counts.connections == 1)
-        [pid] = proxy.workers()
+        [pid] = own_proxy.workers()
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda: proxy.events("worker died"))
+        eventually(lambda: own_proxy.events("worker died"))
         publisher.counters("orders", lambda counts: (counts.connections, counts.open) == (1, 0))
         assert sock.recv(5) == b""
-    with proxy.client() as client:
+    with own_proxy.client() as client:
         assert client.ping()
         publisher.counters("orders", lambda counts: counts.connections == 2)
-    [replacement] = proxy.workers()
+    [replacement] = own_proxy.workers()
     assert replacement != pid
 
 
-def test_clients_wait_while_there_is_no_worker(proxy):
-    [pid] = proxy.workers()
+def test_clients_wait_while_there_is_no_worker(own_proxy):
+    [pid] = own_proxy.workers()
     os.kill(pid, signal.SIGSTOP)
-    with proxy.socket() as sock:
+    with own_proxy.socket() as sock:
         sock.sendall(b"AUTH app x\r\nPING\r\n")
         os.kill(pid, signal.SIGKILL)
         reply = b""
@@ -114,48 +114,48 @@ def test_clients_wait_while_there_is_no_worker(proxy):
         assert reply == b"+OK\r\n+PONG\r\n"
 
 
-def test_sigterm_gives_sessions_their_time_and_ends_them_with_an_error(proxy):
-    with proxy.socket() as idle, proxy.socket() as busy, proxy.socket() as new:
+def test_sigterm_gives_sessions_their_time_and_ends_them_with_an_error(own_proxy):
+    with own_proxy.socket() as idle, own_proxy.socket() as busy, own_proxy.socket() as new:
         idle.sendall(b"AUTH app x\r\n")
         busy.sendall(b"AUTH app x\r\nBLPOP no-such-list 0\r\n")
         for sock in (idle, busy):
             assert sock.recv(5) == b"+OK\r\n"
         new.sendall(b"*1\r\n")
-        proxy.process.send_signal(signal.SIGTERM)
-        eventually(lambda: not proxy.path().exists())
+        own_proxy.process.send_signal(signal.SIGTERM)
+        eventually(lambda: not own_proxy.path().exists())
         idle.sendall(b"PING\r\n")
         assert idle.recv(7) == b"+PONG\r\n"
         for sock in (idle, busy, new):
             text = b"".join(iter(lambda sock=sock: sock.recv(4096), b""))
             assert text == b"-ERR valkeeper: the proxy is shutting down; connect again\r\n"
-    assert proxy.process.wait(10) == 0
-    assert proxy.events("proxy stopped")
+    assert own_proxy.process.wait(10) == 0
+    assert own_proxy.events("proxy stopped")
 
 
-def test_ctrl_c_stops_it_too(proxy):
-    proxy.process.send_signal(signal.SIGINT)
-    assert proxy.process.wait(10) == 0
+def test_ctrl_c_stops_it_too(own_proxy):
+    own_proxy.process.send_signal(signal.SIGINT)
+    assert own_proxy.process.wait(10) == 0
 
 
-def test_workers_leave_with_a_parent_that_was_killed(proxy):
-    [pid] = proxy.workers()
-    proxy.process.kill()
-    proxy.process.wait()
+def test_workers_leave_with_a_parent_that_was_killed(own_proxy):
+    [pid] = own_proxy.workers()
+    own_proxy.process.kill()
+    own_proxy.process.wait()
     # Nobody has to reap it here, so a zombie counts as gone.
     eventually(lambda: not (stat := Path(f"/proc/{pid}/stat")).exists() or stat.read_text().split()[2] == "Z")
 
 
-def test_only_one_proxy_serves_a_folder_and_dead_ones_are_succeeded(proxy, start_proxy, short_dir):
+def test_only_one_proxy_serves_a_folder_and_dead_ones_are_succeeded(own_proxy, start_proxy, short_dir):
     second = start_proxy()
     assert second.process.wait(10) == 1
-    [event] = eventually(lambda: proxy.events("proxy cannot start"))
+    [event] = eventually(lambda: own_proxy.events("proxy cannot start"))
     assert event["error"] == f"another proxy serves {short_dir}; stop it, or choose another runtime_dir"
-    proxy.process.kill()
-    proxy.process.wait()
+    own_proxy.process.kill()
+    own_proxy.process.wait()
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(short_dir / "gone.sock"))
     third = start_proxy()
-    eventually(lambda: len(proxy.events("listener opened")) == 2)
+    eventually(lambda: len(own_proxy.events("listener opened")) == 2)
     assert not (short_dir / "gone.sock").exists()
     with third.client() as client:
         assert client.ping()
@@ -170,9 +170,9 @@ def test_an_address_in_use_is_named(start_proxy):
     assert event["error"] == f"cannot listen on 127.0.0.1:{port}: Address already in use"
 
 
-def test_no_secret_is_on_a_command_line(proxy):
-    [pid] = proxy.workers()
-    for process in (pid, proxy.process.pid):
+def test_no_secret_is_on_a_command_line(own_proxy):
+    [pid] = own_proxy.workers()
+    for process in (pid, own_proxy.process.pid):
         with (
             open(f"/proc/{process}/cmdline", "rb") as command,
             open(f"/proc/{process}/environ", "rb") as environment,

@@ -2,13 +2,15 @@
 
 import os
 import socket
+import ssl
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from proxy.resp import encode
-from tests.proxy.proxykit import eventually, token
+from tests.proxy.proxykit import credential, database, directory, eventually, token
 
 MIB = 1024 * 1024
 
@@ -16,8 +18,9 @@ MIB = 1024 * 1024
 def worker_memory(proxy):
     """Resident MiB of the one worker."""
     [pid] = proxy.workers()
-    with open(f"/proc/{pid}/status") as status:
-        [line] = [line for line in status if line.startswith("VmRSS")]
+    [line] = [
+        line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")
+    ]
     return int(line.split()[1]) / 1024
 
 
@@ -145,12 +148,8 @@ def settled(measure):
         time.sleep(0.02)
 
 
-def test_a_database_that_does_not_read_costs_little(proxy, publisher, server, ca, short_dir):
+def test_a_database_that_does_not_read_costs_little(own_proxy, publisher, server):
     """A server that completes TLS and AUTH, and then never reads again."""
-    import ssl
-
-    from tests.proxy.proxykit import credential, database, directory
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(server.folder / "cert.pem", server.folder / "key.pem")
     done = threading.Event()
@@ -167,11 +166,11 @@ def test_a_database_that_does_not_read_costs_little(proxy, publisher, server, ca
         thread.start()
         stuck = database(server, "stuck", port=listening.getsockname()[1])
         publisher.publish(directory(stuck, credentials=[credential()], version=2))
-        proxy.wait_for("stuck")
-        with proxy.socket("stuck") as sock:
+        own_proxy.wait_for("stuck")
+        with own_proxy.socket("stuck") as sock:
             sock.sendall(b"AUTH app x\r\n")
             assert sock.recv(5) == b"+OK\r\n"
-            before = worker_memory(proxy)
+            before = worker_memory(own_proxy)
             sock.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\n")
             sock.setblocking(False)
             sent = 0
@@ -186,6 +185,6 @@ def test_a_database_that_does_not_read_costs_little(proxy, publisher, server, ca
 
             settled(fill)
             assert sent < 16 * MIB
-            assert worker_memory(proxy) - before < 4
+            assert worker_memory(own_proxy) - before < 4
         done.set()
         thread.join()
