@@ -211,10 +211,15 @@ def _explain(error: ValidationError) -> list[str]:
         text = one["msg"].removeprefix("Value error, ")
         if one["type"] == "extra_forbidden":
             text = f"unknown key; allowed here: {', '.join(_allowed(one['loc']))}"
-        elif not isinstance(one["input"], dict | list | BaseModel):
+        elif not isinstance(one["input"], dict | list | BaseModel) and not _may_hold_a_secret(one["input"]):
             text = f"{one['input']!r}: {text}"
         lines.append(f"{key}: {text}")
     return lines
+
+
+def _may_hold_a_secret(value: object) -> bool:
+    """Whether a refused value might be a URI with a password in it, wherever it was put by mistake."""
+    return "@" in str(value) or "password" in str(value).lower()
 
 
 def _allowed(where: tuple[int | str, ...]) -> list[str]:

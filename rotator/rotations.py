@@ -162,6 +162,8 @@ class Rotations:
             else:
                 fresh = entry.standing.care is not care or entry.standing.user.databases != user.databases
                 self._change(entry, replace(entry.standing, user=user, care=care))
+            if care is not Care.MANAGED:
+                self._give_up(entry, "the user is no longer managed")
             if care is Care.PASSED_THROUGH:
                 self._queue.remove(key)
             elif fresh and not entry.running:
@@ -239,6 +241,11 @@ class Rotations:
             self._change(
                 entry, replace(entry.standing, user=seen, secret=secret, due=due, seen_at=time.time())
             )
+            if secret is not None and secret.current is not None:
+                for request in entry.requests:
+                    # Measured against what stood when it was first looked at, even if the run fails after that.
+                    if request.wish.instead_of is None:
+                        request.wish = replace(request.wish, instead_of=secret.current.id)
 
     # How a run goes.
 
@@ -276,7 +283,7 @@ class Rotations:
         account = self._account_of(standing.user)
         if account is None:
             return Outcome(Result.WAITING, (), f"no AWS session for {standing.key.place} yet")
-        if standing.care is Care.RELEASED:
+        if standing.care is not Care.MANAGED:
             return await self._engine.look(standing.user, account)
         databases = tuple(self._inventory.databases_of(standing.user))
         return await self._engine.run(standing.user, databases, account, wish)
@@ -332,6 +339,8 @@ class Rotations:
 
     def _queue_again(self, entry: _Entry, outcome: Outcome | None, error: AwsError | None) -> None:
         key, now = entry.standing.key, self._clock()
+        if entry.standing.care is Care.PASSED_THROUGH:  # it lost its tag while it was being adopted
+            return
         waiting = outcome is not None and outcome.result is Result.WAITING
         entry.waits = entry.waits + 1 if waiting else 0
         if entry.again or (entry.requests and not waiting and error is None):
@@ -390,12 +399,19 @@ class Rotations:
         entry = self._entries.pop(key)
         self._queue.remove(key)
         self._engine.forget(key)
+        self._give_up(entry, "the user is gone")
+        for call in entry.then:
+            call()
+
+    @staticmethod
+    def _give_up(entry: _Entry, reason: str) -> None:
+        """End what was asked for and cannot be had any longer."""
+        now = time.time()
         for request in entry.requests:
             if not request.done.done():
-                gone = Rotation(
-                    request.id, key, request.asked_by, time.time(), time.time(), "left", "the user is gone"
-                )
-                request.done.set_result(gone)
+                end = Rotation(request.id, request.user, request.asked_by, now, now, Result.LEFT, reason)
+                request.done.set_result(end)
+        entry.requests = []
 
     def _change(self, entry: _Entry, standing: Standing) -> None:
         entry.standing = standing

@@ -170,7 +170,6 @@ async def test_a_request_that_has_to_wait_stays_measured_against_what_stood_firs
     assert request.rotation.version == "v2"
 
 
-@pytest.mark.xfail(strict=True, reason="an error loses the wish's baseline: the next run rotates once more")
 async def test_a_request_whose_run_failed_stays_measured_against_what_stood_first(door):
     """A lost answer to the promotion must not make a second new version of one request."""
     door.know(user())
@@ -308,9 +307,6 @@ async def test_a_user_that_was_never_ours_is_not_looked_at(door):
     assert door.next_look is None
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a request of a released user never ends, and is looked at without a pause"
-)
 async def test_a_request_ends_when_its_user_is_released(door):
     door.know(user())
     door.holds_a_password()
@@ -323,7 +319,6 @@ async def test_a_request_ends_when_its_user_is_released(door):
     assert request.done.done()
 
 
-@pytest.mark.xfail(strict=True, reason="the run under way queues it again, and the next one rotates it")
 async def test_a_user_that_loses_its_tag_during_adoption_is_not_rotated_again(busy):
     busy.know(user(managed=False))
     assert busy.rotations.standing(APP).care is Care.PASSED_THROUGH
@@ -361,7 +356,6 @@ async def test_an_unknown_user_is_answered_at_once(door):
     assert answers == [1]
 
 
-@pytest.mark.xfail(strict=True, reason="a dropped user's waiting proxies are not answered")
 async def test_a_proxy_is_answered_when_the_user_vanishes(door):
     door.know(user())
     answers = []
