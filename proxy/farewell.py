@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 __all__ = ["Farewell"]
 
-_READ_SECONDS = 10.0  # how long a client may take to read what is left for it
+_READ_SECONDS = 10.0  # how long a client may go without reading any of what is left for it
 _HANG_UP_SECONDS = 2.0  # and then to close its own end
 
 
@@ -37,8 +37,17 @@ class Farewell(asyncio.Protocol):
         else:
             transport.write_eof()
             transport.resume_reading()
-        unread = transport.get_write_buffer_size() > 0
-        self._timer = loop.call_later(_READ_SECONDS if unread else _HANG_UP_SECONDS, transport.abort)
+        self._unread = transport.get_write_buffer_size()
+        self._timer = loop.call_later(_READ_SECONDS if self._unread else _HANG_UP_SECONDS, self._look)
+
+    def _look(self) -> None:
+        """Cut off a client that neither reads on nor hangs up."""
+        unread = self._transport.get_write_buffer_size()
+        if unread < self._unread:
+            self._unread = unread
+            self._timer = asyncio.get_running_loop().call_later(_READ_SECONDS, self._look)
+        else:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Drop it."""

@@ -100,6 +100,7 @@ class Parent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)  # nothing to reload yet, and no reason to die
         remove_stale(self._settings)
         for address in wanted(self._settings, self._directory):
             self._sockets.open(address)

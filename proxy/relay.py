@@ -11,6 +11,8 @@ goes unanswered (a blocked client), silence ends the wait.
 """
 
 import asyncio
+import contextlib
+import ssl
 from collections.abc import Callable
 
 from proxy.farewell import Farewell
@@ -59,6 +61,7 @@ class Relay:
         "_on_closed",
         "_patience",
         "_pauses",
+        "_ssl",
         "_timer",
         "client",
         "database",
@@ -83,12 +86,13 @@ class Relay:
         self.from_database = 0
         self.on_login = on_login
         self._on_closed = on_closed
+        self._ssl: ssl.SSLObject | None = database.get_extra_info("ssl_object")
         self._eof = False
         self.finishing = False
         self._error = b""
         self._patience = _PATIENCE
         self._pauses = 1  # reasons for not reading the client; the handshake left it paused
-        self._activity = 0  # `from_database` when the timer last looked
+        self._activity = (0, 0)  # `_progress` when the timer last looked
         self._timer: asyncio.TimerHandle | None = None
         self._client_gone = False
         self._database_gone = False
@@ -178,7 +182,7 @@ class Relay:
         self.database.set_protocol(last)
         if can_quit:
             self.database.write(_QUIT)
-        self._activity = self.from_database
+        self._activity = self._progress()
         self._watch()
 
     def _watch(self) -> None:
@@ -186,13 +190,32 @@ class Relay:
 
     def _look(self) -> None:
         """Give up on a database that has said nothing for `patience`, or go on waiting."""
-        if self._activity == self.from_database and self.client.get_write_buffer_size() == 0:
-            self.database.abort()
-        elif self._activity == self.from_database and self._error:
-            self.client.abort()  # it reads nothing, so it could not read the error either
-        else:
-            self._activity = self.from_database
+        activity = self._progress()
+        if activity != self._activity:
+            self._activity = activity
             self._watch()
+        elif self.client.get_write_buffer_size() == 0:
+            self.database.abort()
+        elif self._error:
+            self.abort()  # the client reads nothing, so it could not read the error either
+        else:
+            self._watch()
+
+    def _progress(self) -> tuple[int, int]:
+        """Differs as long as the database answers, or takes what it was sent."""
+        return self.from_database, self.database.get_write_buffer_size()
+
+    def unread(self) -> bytes:
+        """What the lost database had said while it was not read.
+
+        uvloop drops what it has received and not yet decrypted when the connection ends during a pause (its
+        `SSLProtocol.eof_received`); at most its buffer of 256 KiB. The SSL object still has it.
+        """
+        parts = []
+        with contextlib.suppress(ssl.SSLError):  # it wants more, or the rest was cut
+            while self._ssl is not None and (data := self._ssl.read(HIGH_WATER)):
+                parts.append(data)
+        return b"".join(parts)
 
     def database_lost(self) -> None:
         """The database's connection is gone: deliver what is left, and go."""
@@ -277,7 +300,13 @@ class _DatabaseSide(asyncio.Protocol):
         self._relay.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
+        if not self._client.is_closing():
+            self._deliver_rest()
         self._relay.database_lost()
+
+    def _deliver_rest(self) -> None:
+        if data := self._relay.unread():
+            self.data_received(data)
 
 
 class _Unheard(asyncio.Protocol):
@@ -307,9 +336,9 @@ class _LastReplies(_DatabaseSide):
         if data:
             self._client.write(data)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def _deliver_rest(self) -> None:
+        super()._deliver_rest()
         if self._tail and not (self._strip and self._tail == _OK):
             self._client.write(self._tail)
             # No QUIT was answered, so this is a reply's end only if it looks like one.
             self.ends_reply = self._tail.endswith(b"\r\n")
-        super().connection_lost(exc)

@@ -54,7 +54,8 @@ class Worker:
         """Serve until the parent says drain, or has gone."""
         loop = asyncio.get_running_loop()
         # A Ctrl-C goes to every process of the terminal; the parent decides what it means.
-        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, lambda: None)
         loop.add_signal_handler(signal.SIGTERM, self._lines.put_nowait, None)
         try:
             async with asyncio.TaskGroup() as group:

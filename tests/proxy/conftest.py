@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.proxy.proxykit import Proxy, Publisher, Server, credential, database, directory
+from tests.proxy.proxykit import Proxy, Publisher, Server, credential, database, directory, free_port
 
 
 @pytest.fixture
@@ -82,7 +82,16 @@ def shared_proxy(shared_server):
     (path / "control").mkdir(mode=0o700)
     publisher = Publisher(str(path / "control" / "directory.sock")).start()
     publisher.publish(directory(database(shared_server), credentials=[credential()]))
-    proxy = Proxy({"runtime_dir": str(path)}, path / "proxy.log", publisher).wait_for()
+    port = free_port()
+    listeners = [
+        {"unix": "{runtime_dir}/{database}.sock"},
+        {"unix": "{runtime_dir}/{database}.app.sock", "db_user": "app"},
+        {"unix": "{runtime_dir}/all.sock"},
+        {"tcp": f"127.0.0.1:{port}", "database": "carts"},
+    ]
+    settings = {"runtime_dir": str(path), "listeners": listeners}
+    proxy = Proxy(settings, path / "proxy.log", publisher).wait_for()
+    proxy.port = port
     yield proxy
     proxy.process.kill()
     proxy.process.wait()
@@ -93,11 +102,5 @@ def shared_proxy(shared_server):
 
 @pytest.fixture
 def proxy(shared_proxy, server):
-    """The shared proxy: it serves `orders` with the managed user `app`, in a version that no test has used before."""
-    publisher = shared_proxy.publisher
-    publisher.messages.clear()
-    version = publisher.directory.version + 1
-    fresh = credential(version=f"v{version}")
-    publisher.publish(directory(database(server), credentials=[fresh], version=version))
-    publisher.acknowledged(version)
-    return shared_proxy
+    """The shared proxy, for tests that only talk to it: it serves `orders` with the managed user `app`."""
+    return shared_proxy.serve(database(server))

@@ -240,6 +240,16 @@ class Proxy:
                 stdin=subprocess.DEVNULL,
             )
 
+    def serve(self, *databases, credentials=None):
+        """Publish these databases with the managed user `app`, in a version never used before, until all serve them."""
+        version = self.publisher.directory.version + 1 if self.publisher.directory else 1
+        if credentials is None:
+            credentials = [credential(version=token())]
+        self.publisher.messages.clear()
+        self.publisher.publish(directory(*databases, credentials=credentials, version=version))
+        self.publisher.acknowledged(version)
+        return self
+
     def path(self, name="orders"):
         return self.settings.runtime_dir / f"{name}.sock"
 

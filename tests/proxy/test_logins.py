@@ -1,5 +1,6 @@
 """Clients log in through the real proxy to a real Redis, without knowing a password."""
 
+import os
 import subprocess
 
 import pytest
@@ -98,30 +99,22 @@ def test_reset_keeps_its_meaning(proxy):
     )
 
 
-def test_a_database_with_a_held_default_user_needs_no_auth(start_proxy, publisher, server):
+def test_a_database_with_a_held_default_user_needs_no_auth(proxy, server):
     server.acl("default", "on", ">default-current", "~*", "&*", "+@all")
     held = credential("default", current="default-current", previous=None)
-    publisher.publish(directory(database(server, users=("default",)), credentials=[held]))
-    proxy = start_proxy().wait_for()
+    proxy.serve(database(server, users=("default",)), credentials=[held])
     assert proxy.say(b"PING\r\nACL WHOAMI\r\n") == b"+PONG\r\n$7\r\ndefault\r\n"
     with proxy.client(username=None, password=None) as client:
         assert client.ping()
     assert proxy.say(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", eof=False) == b""
 
 
-def test_a_listener_may_name_the_user(start_proxy, publisher, server, short_dir):
-    publisher.publish(directory(database(server), credentials=[credential()]))
-    proxy = start_proxy(listeners=[{"unix": "{runtime_dir}/{database}.sock", "db_user": "app"}]).wait_for()
-    assert proxy.say(b"ACL WHOAMI\r\n") == b"$3\r\napp\r\n"
+def test_a_listener_may_name_the_user(proxy):
+    assert proxy.say(b"ACL WHOAMI\r\n", "orders.app") == b"$3\r\napp\r\n"
 
 
-def test_one_address_for_all_databases(start_proxy, publisher, server):
-    port = free_port()
-    publisher.publish(directory(database(server), database(server, "carts"), credentials=[credential()]))
-    proxy = start_proxy(
-        listeners=[{"unix": "{runtime_dir}/all.sock"}, {"tcp": f"127.0.0.1:{port}", "database": "carts"}]
-    ).wait_for("all")
-    publisher.acknowledged(1)
+def test_one_address_for_all_databases(proxy, server):
+    proxy.serve(database(server), database(server, "carts"))
     answer = proxy.say(b"PING\r\nAUTH app@orders x\r\nACL WHOAMI\r\nAUTH app@orders y\r\nPING\r\n", "all")
     assert answer.startswith(b"-NOAUTH valkeeper: ")
     assert answer.endswith(b"\r\n+OK\r\n$3\r\napp\r\n+OK\r\n+PONG\r\n")
@@ -138,7 +131,7 @@ def test_one_address_for_all_databases(start_proxy, publisher, server):
     assert (
         unknown == b"-ERR valkeeper: there is no database 'nowhere'; list them with: valkeeper databases\r\n"
     )
-    with redis.Redis(port=port, username="app", password="x") as client:
+    with redis.Redis(port=proxy.port, username="app", password="x") as client:
         assert client.ping()
 
 
@@ -164,17 +157,20 @@ def test_a_client_waits_for_the_rotator_where_both_are_refused(proxy, server, fi
         assert b"".join(iter(lambda: sock.recv(4096), b"")).endswith(b"$3\r\napp\r\n")
 
 
-def test_a_refusal_that_the_rotator_confirms_is_told_to_the_client(own_proxy, server, publisher):
+def test_a_refusal_that_the_rotator_confirms_is_told_to_the_client(proxy, server):
+    name = token()
+    held = credential()
+    proxy.serve(database(server, name), credentials=[held])
     server.acl("app", "resetpass", ">fresh")
-    with own_proxy.socket() as sock:
+    with proxy.socket(name) as sock:
         sock.sendall(b"AUTH app x\r\n")
-        publisher.rejected()
-        publisher.update(credentials=[credential()])
-        assert sock.recv(4096) == (
-            b"-WRONGPASS valkeeper: database 'orders' refused every password known for user 'app'; "
-            b"look at it with: valkeeper users\r\n"
+        proxy.publisher.rejected()
+        proxy.publisher.update(credentials=[held])
+        assert sock.recv(4096).decode() == (
+            f"-WRONGPASS valkeeper: database '{name}' refused every password known for user 'app'; "
+            "look at it with: valkeeper users\r\n"
         )
-    assert publisher.counters("orders", lambda counts: counts.failures).failures == {"rejected": 1}
+    assert proxy.publisher.counters(name, lambda counts: counts.failures).failures == {"rejected": 1}
 
 
 def test_without_an_answer_the_client_hears_within_the_connect_timeout(start_proxy, publisher, server):
@@ -186,44 +182,39 @@ def test_without_an_answer_the_client_hears_within_the_connect_timeout(start_pro
     assert b"-WRONGPASS invalid" in proxy.say(b"PING\r\nAUTH app x\r\nPING\r\n")
 
 
-def test_a_database_that_cannot_be_reached_is_named(start_proxy, publisher, server):
-    nobody = free_port()
-    publisher.publish(
-        directory(
-            database(server, "down", port=nobody),
-            database(server, "lost", host="no-such-host.invalid"),
-            database(server, "liar", tls={"ca_file": None}),
-            database(server, "misnamed", tls={"ca_file": str(server.ca_file), "server_name": "else.where"}),
-            database(server, "lax", tls={"ca_file": str(server.ca_file), "server_name": "else.where", "mode": "verify-ca"}),
-            credentials=[credential()],
-        )
-    )  # fmt: skip
-    proxy = start_proxy().wait_for("lax")
-    assert (
-        proxy.say(b"AUTH app x\r\n", "down")
-        == (
-            f"-ERR valkeeper: database 'down' at localhost:{nobody} is unreachable (connection refused); "
-            "check its security group, and that it is running\r\n"
-        ).encode()
+def test_a_database_that_cannot_be_reached_is_named(proxy, server):
+    nobody, down = free_port(), token()
+    ca_file = str(server.ca_file)
+    proxy.serve(
+        database(server, down, port=nobody),
+        database(server, "lost", host="no-such-host.invalid"),
+        database(server, "liar", tls={"ca_file": None}),
+        database(server, "misnamed", tls={"ca_file": ca_file, "server_name": "else.where"}),
+        database(server, "lax", tls={"ca_file": ca_file, "server_name": "else.where", "mode": "verify-ca"}),
+    )
+    assert proxy.say(b"AUTH app x\r\n", down).decode() == (
+        f"-ERR valkeeper: database '{down}' at localhost:{nobody} is unreachable (connection refused); "
+        "check its security group, and that it is running\r\n"
     )
     assert b"its name does not resolve" in proxy.say(b"AUTH app x\r\n", "lost")
     assert b"its certificate is not trusted: " in proxy.say(b"AUTH app x\r\n", "liar")
     assert b"its certificate is not trusted: Hostname mismatch" in proxy.say(b"AUTH app x\r\n", "misnamed")
     assert proxy.say(b"AUTH app x\r\n", "lax") == b"+OK\r\n"
-    reasons = publisher.counters("down", lambda counts: counts.failures).failures
-    assert reasons == {"refused": 1}
+    assert proxy.publisher.counters(down, lambda counts: counts.failures).failures == {"refused": 1}
 
 
-def test_a_stranger_is_refused(own_proxy, publisher):
+def test_a_stranger_is_refused(proxy, server):
+    name = token()
+    proxy.serve(database(server, name))
     ran = subprocess.run(
         ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
-         "redis-cli", "-s", str(own_proxy.path()), "--user", "app", "--pass", "x", "--no-auth-warning", "PING"],
+         "redis-cli", "-s", str(proxy.path(name)), "--user", "app", "--pass", "x", "--no-auth-warning", "PING"],
         capture_output=True, text=True, check=False, timeout=20,
     )  # fmt: skip
-    assert (
-        "NOPERM valkeeper: uid 65534 may not use database 'orders' as user 'app'" in ran.stdout + ran.stderr
-    )
-    assert publisher.counters("orders", lambda counts: counts.failures).failures == {"not_allowed": 1}
+    refusal = f"NOPERM valkeeper: uid 65534 may not use database '{name}' as user 'app'"
+    assert refusal in ran.stdout + ran.stderr
+    failures = proxy.publisher.counters(name, lambda counts: counts.failures).failures
+    assert set(failures) == {"not_allowed"}
 
 
 def test_redis_cli_works_as_it_is(proxy):
@@ -234,18 +225,21 @@ def test_redis_cli_works_as_it_is(proxy):
     assert ran.stdout.splitlines()[:2] == ["OK", "app"]
 
 
-def test_sessions_are_counted(own_proxy, publisher):
-    with own_proxy.client() as client:
-        client.set("k", "v" * 1000)
-        counts = publisher.counters("orders", lambda counts: counts.bytes_from_clients > 1000)
+def test_sessions_are_counted(proxy, server):
+    name = token()
+    proxy.serve(database(server, name))
+    with proxy.client(name) as client:
+        client.set(name, "v" * 1000, ex=60)
+        counts = proxy.publisher.counters(name, lambda counts: counts.bytes_from_clients > 1000)
         assert (counts.connections, counts.open) == (1, 1)
         assert sum(counts.connect_seconds) == 1
         assert 0 < counts.connect_seconds_sum < 5
-    counts = publisher.counters("orders", lambda counts: counts.open == 0)
+    counts = proxy.publisher.counters(name, lambda counts: counts.open == 0)
     assert counts.connections == 1
-    opened, closed = (
-        eventually(lambda name=name: own_proxy.events(name))[0]
-        for name in ("session opened", "session closed")
-    )
-    assert (opened["database"], opened["user"], opened["identity"]) == ("orders", "app", "uid 0")
+
+    def event(kind):
+        return [found for found in proxy.events(kind) if found["database"] == name]
+
+    [opened], [closed] = event("session opened"), eventually(lambda: event("session closed"))
+    assert (opened["user"], opened["identity"]) == ("app", f"uid {os.geteuid()}")
     assert closed["bytes_from_client"] > 1000
