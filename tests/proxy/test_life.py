@@ -88,7 +88,7 @@ def test_a_worker_that_dies_is_replaced_and_its_counts_are_kept(own_proxy, publi
         sock.sendall(b"AUTH app x\r\n")
         assert sock.recv(5) == b"+OK\r\n"
         publisher.counters("orders", lambda counts: counts.connections == 1)
-        [pid] = own_proxy.workers()
+        [pid] = eventually(own_proxy.workers)
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: own_proxy.events("worker died"))
         publisher.counters("orders", lambda counts: (counts.connections, counts.open) == (1, 0))
@@ -101,7 +101,7 @@ def test_a_worker_that_dies_is_replaced_and_its_counts_are_kept(own_proxy, publi
 
 
 def test_clients_wait_while_there_is_no_worker(own_proxy):
-    [pid] = own_proxy.workers()
+    [pid] = eventually(own_proxy.workers)
     os.kill(pid, signal.SIGSTOP)
     with own_proxy.socket() as sock:
         sock.sendall(b"AUTH app x\r\nPING\r\n")
@@ -136,7 +136,7 @@ def test_ctrl_c_stops_it_too(own_proxy):
 
 
 def test_workers_leave_with_a_parent_that_was_killed(own_proxy):
-    [pid] = own_proxy.workers()
+    [pid] = eventually(own_proxy.workers)
     own_proxy.process.kill()
     own_proxy.process.wait()
     # Nobody has to reap it here, so a zombie counts as gone.
