@@ -3,8 +3,7 @@
 import contextlib
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,9 @@ import redis
 from deploy.sandbox.acl import Logins, acl_of
 from deploy.sandbox.certificates import Certificates
 from deploy.sandbox.redis_nodes import HOST, Launcher, Node, new_administrator_password
+from deploy.sandbox.shard import await_link, form
 
 __all__ = ["Cache", "Deployment", "Fleet"]
-
-_LINK_SECONDS = 20.0
-_ALL_SLOTS = (0, 16383)
-_FIRST_KEY = "valkeeper-sandbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +51,20 @@ class Deployment:
 
     def start(self) -> None:
         """Start every server, give it its users, and wait until the replicas follow."""
-        with ThreadPoolExecutor(len(self.nodes)) as pool:
-            for _ in pool.map(Node.start, self.nodes):
+        if self.primary.cluster:
+            form(self.nodes, self._start)
+        else:
+            self._start(self.nodes)
+            for replica in self.replicas:
+                self._follow(replica)
+            for replica in self.replicas:
+                await_link(replica)
+
+    def _start(self, nodes: Sequence[Node]) -> None:
+        with ThreadPoolExecutor(max(1, len(nodes))) as pool:
+            for _ in pool.map(Node.start, nodes):
                 pass
         self.reconcile()
-        if self.primary.cluster:
-            self._form_cluster()
-        for replica in self.replicas:
-            self._follow(replica)
-        for replica in self.replicas:
-            _until(
-                lambda node=replica: node.admin.role()[3] == "connected", f"{replica.id} follows its primary"
-            )
-        if self.primary.cluster:
-            self._await_cluster()
 
     def restart(self, node: Node) -> None:
         """Start one server again, with the users of now."""
@@ -108,36 +104,6 @@ class Deployment:
     def _follow(self, replica: Node) -> None:
         if not self.primary.cluster:
             replica.admin.execute_command("REPLICAOF", HOST, self.primary.port)
-
-    def _await_cluster(self) -> None:
-        for node in self.nodes:
-            _until(
-                lambda node=node: node.admin.cluster("INFO")["cluster_state"] == "ok",
-                f"{node.id} is in service",
-            )
-        # A replica counts in CLUSTER SLOTS only once it has received something.
-        self.primary.admin.set(_FIRST_KEY, "")
-        self.primary.admin.delete(_FIRST_KEY)
-        for node in self.nodes:
-            _until(lambda node=node: self._knows_all(node), f"{node.id} knows every node")
-
-    def _knows_all(self, node: Node) -> bool:
-        # One shard: its two ends, and then the primary and every replica.
-        (shard,) = node.admin.execute_command("CLUSTER SLOTS")
-        return len(shard) == 2 + len(self.nodes)
-
-    def _form_cluster(self) -> None:
-        primary = self.primary.admin
-        primary.execute_command("CLUSTER", "ADDSLOTSRANGE", *_ALL_SLOTS)
-        primary_id = primary.execute_command("CLUSTER", "MYID")
-        for replica in self.replicas:
-            admin = replica.admin
-            admin.execute_command("CLUSTER", "MEET", HOST, self.primary.port, self.primary.bus_port)
-            _until(
-                lambda admin=admin: primary_id in str(admin.execute_command("CLUSTER", "NODES")),
-                f"{replica.id} has met its primary",
-            )
-            admin.execute_command("CLUSTER", "REPLICATE", primary_id)
 
 
 class Fleet:
@@ -186,11 +152,3 @@ class Fleet:
         """End every server."""
         for deployment in list(self._deployments):
             self.retire(deployment)
-
-
-def _until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _LINK_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"gave up waiting until {what}")
-        time.sleep(0.005)

@@ -117,6 +117,23 @@ class Provisioning(Controls):
             self.settle()
         return self.nodes(name, "memorydb")
 
+    def create_serverless_cache(
+        self, name: str, users: Sequence[str] = (), *, engine: str = "valkey", wait: bool = True
+    ) -> list[NodeInfo]:
+        """Create a serverless cache that the existing `users` (ids) reach, through a user group `<name>-users`.
+
+        Returns:
+            Its servers, primary first; none is up yet without `wait`.
+        """
+        elasticache = self.boto3("elasticache")
+        elasticache.create_user_group(UserGroupId=f"{name}-users", Engine="valkey", UserIds=list(users))
+        elasticache.create_serverless_cache(
+            ServerlessCacheName=name, Engine=engine, UserGroupId=f"{name}-users"
+        )
+        if wait:
+            self.settle()
+        return self.nodes(name, "elasticache")
+
     def user_arn(self, user_id: str, service: Service = "elasticache") -> str:
         """Return a user's ARN: MemoryDB's have a slash where ElastiCache's have a colon."""
         kind = "user/" if service == "memorydb" else "user:"

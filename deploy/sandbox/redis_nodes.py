@@ -91,6 +91,7 @@ class Node:
         self.port, *bus = [reservation.getsockname()[1] for reservation in self._reservations]
         self.bus_port: int = bus[0] if bus else 0
         self.id = f"{HOST}:{self.port}"
+        self.cluster_file = directory / f"{self.port}.nodes"
         self._process: subprocess.Popen[bytes] | None = None
         self._admin: redis.Redis | None = None
         self._held: Acl = {}
@@ -217,7 +218,7 @@ class Node:
             lines += [
                 "cluster-enabled yes",
                 f"cluster-port {self.bus_port}",
-                f"cluster-config-file {self.port}.nodes",
+                f"cluster-config-file {self.cluster_file.name}",
                 f"cluster-announce-ip {HOST}",
                 "tls-cluster yes",
             ]

@@ -7,12 +7,16 @@ from moto.core.resource_tagging import TaggedResource
 from moto.elasticache.exceptions import ElastiCacheException
 from moto.elasticache.models import ElastiCacheBackend as MotoBackend
 
-from deploy.sandbox.acl import DEFAULT_USER, Login
-from deploy.sandbox.elasticache.records import ReplicationGroup, User, UserGroup
+from deploy.sandbox.acl import DEFAULT_USER, EVERYTHING, Login, Logins
+from deploy.sandbox.elasticache.records import User, UserGroup
+from deploy.sandbox.elasticache.replication_group import ReplicationGroup
+from deploy.sandbox.elasticache.serverless_cache import ServerlessCache
 from deploy.sandbox.fleet import Cache
 from deploy.sandbox.world import World
 
-__all__ = ["Account", "engine_of", "reconcile"]
+__all__ = ["Account", "Database", "engine_of", "reconcile"]
+
+Database = ReplicationGroup | ServerlessCache
 
 _ENGINES = ("redis", "valkey")
 
@@ -33,6 +37,7 @@ class Account(MotoBackend):
         }
         self.groups: dict[str, UserGroup] = {}
         self.databases: dict[str, ReplicationGroup] = {}
+        self.serverless: dict[str, ServerlessCache] = {}
         self.tags: dict[str, dict[str, str]] = {}
 
     @property
@@ -63,6 +68,14 @@ class Account(MotoBackend):
             message = f"ReplicationGroup {group_id} not found."
             raise ElastiCacheException("ReplicationGroupNotFoundFault", message) from None
 
+    def serverless_cache(self, name: str) -> ServerlessCache:
+        """Return a serverless cache by its name, or raise ServerlessCacheNotFoundFault."""
+        try:
+            return self.serverless[name.lower()]
+        except KeyError:
+            message = f"Serverless cache {name} not found."
+            raise ElastiCacheException("ServerlessCacheNotFoundFault", message) from None
+
     def attachable(self, group_id: str) -> str:
         """Return the id of a user group that is active, so that a database can take it."""
         group = self.group(group_id)
@@ -79,12 +92,11 @@ class Account(MotoBackend):
 
     def show_group(self, group: UserGroup) -> dict[str, Any]:
         """Return the API's `UserGroup`."""
-        attached = [
-            database.replication_group_id
-            for database in self.databases.values()
-            if group.user_group_id in database.user_group_ids
-        ]
-        return group.shown(attached)
+        reached = self.reached_by(group_ids=[group.user_group_id])
+        return group.shown(
+            [one.replication_group_id for one in reached if isinstance(one, ReplicationGroup)],
+            [one.name for one in reached if isinstance(one, ServerlessCache)],
+        )
 
     def tags_of(self, arn: str) -> dict[str, str]:
         """Return the tags of a resource, to be changed in place, or raise its kind of not found."""
@@ -92,7 +104,12 @@ class Account(MotoBackend):
         if len(parts) != 7 or parts[2] != "elasticache":
             raise ElastiCacheException("InvalidARN", f"ARN {arn} is invalid.")
         kind, name = parts[5:]
-        find = {"user": self.user, "usergroup": self.group, "replicationgroup": self.database}.get(kind)
+        find = {
+            "user": self.user,
+            "usergroup": self.group,
+            "replicationgroup": self.database,
+            "serverlesscache": self.serverless_cache,
+        }.get(kind)
         if find is None or find(name).arn != arn:
             raise ElastiCacheException("InvalidARN", f"ARN {arn} is invalid.")
         return self.tags.setdefault(arn, {})
@@ -117,27 +134,38 @@ class Account(MotoBackend):
         """Return the ARN of something here."""
         return f"arn:{self.partition}:elasticache:{self.region_name}:{self.account_id}:{kind}:{name}"
 
-    def cache(self, name: str) -> Cache:
+    def cache(self, name: str, *, serverless: bool = False) -> Cache:
         """Return the name under which a database's servers are known."""
-        return Cache("elasticache", self.account_id, self.region_name, name)
+        return Cache("elasticache", self.account_id, self.region_name, name, serverless)
 
     def tag_new(self, arn: str, params: Mapping[str, Any]) -> None:
         """Take the tags that a call which creates something brings along."""
         if params.get("Tags"):
             self.tags[arn] = {tag["Key"]: tag.get("Value", "") for tag in params["Tags"]}
 
-    def reached_by(
-        self, user_ids: Iterable[str] = (), group_ids: Iterable[str] = ()
-    ) -> list[ReplicationGroup]:
+    def reached_by(self, user_ids: Iterable[str] = (), group_ids: Iterable[str] = ()) -> list[Database]:
         """Return the databases that users, or the members of groups, reach."""
         wanted = set(group_ids)
         wanted |= {
             group.user_group_id for group in self.groups.values() if set(user_ids) & set(group.user_ids)
         }
-        return [database for database in self.databases.values() if wanted & set(database.user_group_ids)]
+        databases = (*self.databases.values(), *self.serverless.values())
+        return [database for database in databases if wanted & set(database.user_group_ids)]
+
+    def logins_of(self, database: Database) -> Logins:
+        """Return the users that a database's servers should let in now."""
+        with self.world.lock:
+            logins = {}
+            for group_id in database.user_group_ids:
+                for user_id in self.groups[group_id].user_ids:
+                    user = self.account_users[user_id]
+                    logins[user.user_name] = user.in_force
+            if isinstance(database, ReplicationGroup) and database.auth_token is not None:
+                logins[DEFAULT_USER] = Login(EVERYTHING, "password", (database.auth_token,))
+            return logins
 
 
-def reconcile(databases: Iterable[ReplicationGroup]) -> None:
+def reconcile(databases: Iterable[Database]) -> None:
     """Give the servers of databases the users that the account says now."""
     for database in databases:
         # Servers that are not up yet get their users when they start.

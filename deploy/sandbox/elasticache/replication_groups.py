@@ -5,13 +5,13 @@ from typing import Any
 
 from moto.elasticache.exceptions import ElastiCacheException
 
-from deploy.sandbox.acl import DEFAULT_USER, EVERYTHING, Login, Logins
 from deploy.sandbox.elasticache.account import Account, engine_of, reconcile
-from deploy.sandbox.elasticache.records import ReplicationGroup
+from deploy.sandbox.elasticache.replication_group import ReplicationGroup
 
 __all__ = ["ReplicationGroupCalls"]
 
 _MAX_REPLICAS = 5
+_NEWEST = {"redis": "7.1.0", "valkey": "8.1.0"}
 
 
 class ReplicationGroupCalls(Account):
@@ -44,6 +44,7 @@ class ReplicationGroupCalls(Account):
             replication_group_id=group_id,
             description=params.get("ReplicationGroupDescription", ""),
             engine=engine,
+            engine_version=_full_version(engine, params.get("EngineVersion")),
             cluster_enabled=cluster,
             user_group_ids=user_group_ids,
             auth_token=token,
@@ -114,18 +115,6 @@ class ReplicationGroupCalls(Account):
         self.world.timeline.aside(take_effect)
         return database.shown()
 
-    def logins_of(self, database: ReplicationGroup) -> Logins:
-        """Return the users that a database's servers should let in now."""
-        with self.world.lock:
-            logins = {}
-            for group_id in database.user_group_ids:
-                for user_id in self.groups[group_id].user_ids:
-                    user = self.account_users[user_id]
-                    logins[user.user_name] = user.in_force
-            if database.auth_token is not None:
-                logins[DEFAULT_USER] = Login(EVERYTHING, "password", (database.auth_token,))
-            return logins
-
     def _available_database(self, group_id: str) -> ReplicationGroup:
         database = self.database(group_id)
         if database.status != "available":
@@ -140,3 +129,8 @@ def _replicas(params: Mapping[str, Any]) -> int:
     if params.get("ReplicasPerNodeGroup") is not None:
         return int(params["ReplicasPerNodeGroup"])
     return 1
+
+
+def _full_version(engine: str, asked: str | None) -> str:
+    # AWS takes "7.1" and shows "7.1.0".
+    return _NEWEST[engine] if asked is None else ".".join((*asked.split("."), "0", "0")[:3])
