@@ -17,6 +17,7 @@ __all__ = ["Companion"]
 _log = structlog.get_logger(__name__)
 
 _LOOK_EVERY = 1.0  # seconds
+_ENDS_WITHIN = 0.1  # seconds between looks at a proxy that was told to end
 _MOST_PAUSE = 30.0  # seconds between starts of a proxy that keeps ending
 
 
@@ -33,15 +34,16 @@ class Companion:
         self._arguments = arguments
         # Not asyncio's: it would kill the proxy when this process's loop closes, in the middle of draining.
         self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = False
 
     async def keep(self) -> None:
         """Start a proxy whenever there is none, until cancelled."""
         pause = _LOOK_EVERY
-        while True:
+        while not self._stopping:
             if self._has_ended():
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _MOST_PAUSE)
-            if self._process is None and not self._is_held():
+            if self._process is None and not self._stopping and not self._is_held():
                 self._start()
             await asyncio.sleep(_LOOK_EVERY)
             if self._is_held():
@@ -53,15 +55,21 @@ class Companion:
         Args:
             connected: process ids of the proxies on the directory socket, by the kernel's word.
         """
+        self._stopping = True
         for pid in {*connected, *([self._process.pid] if self._process is not None else [])}:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 
     async def stopped(self, within: float) -> None:
-        """Wait until a proxy that this process started has ended, for so many seconds at most."""
-        if self._process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                await asyncio.to_thread(self._process.wait, within)
+        """Wait until the proxy has ended, whoever started it, for so many seconds at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                # Another rotator's child can't be waited for; its lock tells when it has gone.
+                while self._is_held() or not self._is_reaped():  # noqa: ASYNC110
+                    await asyncio.sleep(_ENDS_WITHIN)
+
+    def _is_reaped(self) -> bool:
+        return self._process is None or self._process.poll() is not None
 
     def _start(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603  our own program

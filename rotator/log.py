@@ -31,7 +31,7 @@ class EventStream:
     _HELD = 1000
 
     def __init__(self) -> None:
-        self._followers: set[asyncio.Queue[dict[str, Any]]] = set()
+        self._followers: set[asyncio.Queue[dict[str, Any] | None]] = set()
 
     def __call__(
         self, _logger: Any, method: str, event: MutableMapping[str, Any]
@@ -44,13 +44,20 @@ class EventStream:
                 follower.put_nowait(dict(event))
         return event
 
+    def end(self) -> None:
+        """Let all followers go, after what they have not read yet."""
+        for follower in self._followers:
+            if follower.full():
+                follower.get_nowait()
+            follower.put_nowait(None)
+
     async def follow(self) -> AsyncIterator[dict[str, Any]]:
-        """The events from now on."""
-        queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(self._HELD)
+        """The events from now on, until `end`."""
+        queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(self._HELD)
         self._followers.add(queue)
         try:
-            while True:
-                yield await queue.get()
+            while (event := await queue.get()) is not None:
+                yield event
         finally:
             self._followers.discard(queue)
 
@@ -92,3 +99,5 @@ def configure(level: str, form: str, *, events: EventStream | None = None) -> No
     root.setLevel(_LEVELS[level])
     for name in _CAPPED:
         logging.getLogger(name).setLevel(max(_LEVELS[level], logging.WARNING))
+    # It warns whenever a discovery takes longer than its interval; the next one simply follows.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)

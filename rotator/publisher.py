@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,7 @@ __all__ = ["ConnectedProxy", "Publisher"]
 
 _log = structlog.get_logger(__name__)
 
+_PARTING = 1.0  # seconds
 _PATIENCE = 30.0  # seconds that a proxy may leave an update unacknowledged before it is hung up on
 
 
@@ -72,8 +74,19 @@ class Publisher:
         listening = control.bind(self._path)
         server = await asyncio.start_unix_server(self._meet, sock=listening, limit=MAX_LINE)
         ready.set()
-        async with server:
-            await server.serve_forever()
+        try:
+            async with server:
+                await server.serve_forever()
+        finally:
+            await self._part()
+
+    async def _part(self) -> None:
+        """Hang up on all proxies, and let their conversations end by themselves: they keep what they know."""
+        for proxy in self._proxies.values():
+            proxy.writer.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PARTING), self._progress:
+                await self._progress.wait_for(lambda: not self._proxies)
 
     def publish(self, update: Update | None) -> None:
         """Send an update to every proxy; None is nothing to send."""

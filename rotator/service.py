@@ -50,6 +50,8 @@ __all__ = ["Service", "serve"]
 
 _log = structlog.get_logger(__name__)
 
+_FAREWELL = 10.0  # seconds that a proxy may take beyond its drain to say goodbye to slow clients
+
 
 def serve(settings: Settings, events: EventStream, *, proxy_arguments: Sequence[str] | None) -> None:
     """Run the service until SIGTERM or SIGINT.
@@ -172,7 +174,8 @@ class Service:
                     self._rotations.stop()
                 if companion is not None:
                     companion.stop({proxy.peer.pid for proxy in self._publisher.proxies})
-                    await companion.stopped(self._settings.proxy.drain_timeout.total_seconds() + 2)
+                    await companion.stopped(self._settings.proxy.drain_timeout.total_seconds() + _FAREWELL)
+                self._events.end()
                 for task in tasks:
                     task.cancel()
         finally:

@@ -216,10 +216,5 @@ def test_sigterm_ends_rotator_and_proxy_and_takes_the_sockets_away(run):
     assert run.last_words == b"-ERR valkeeper: the proxy is shutting down; connect again\r\n"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the rotator does not wait for a proxy that an earlier rotator started (and for its own only"
-    " drain_timeout + 2 s, which a drain with an open connection takes by itself)",
-)
 def test_the_rotator_ends_after_its_proxy(run):
     assert run.events.index("proxy stopped") < run.events.index("service_stopped")
