@@ -12,8 +12,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from discovery.model import Inventory
 from rotator.errors import UnknownUserError, UsageError
 from rotator.metrics import CONTENT_TYPE
-from rotator.rotations import Request as RotationAsked
-from rotator.rotations import Rotation
+from rotator.requests import Request as RotationAsked
+from rotator.requests import Rotation
 from rotator.views import (
     DatabaseView,
     RotationRequest,

@@ -23,19 +23,16 @@ from rotator.machine import (
     Heal,
     Idle,
     Leave,
-    Observation,
     Promote,
     Retire,
-    Secret,
     Seed,
     Settle,
     Stage,
     Step,
-    Version,
     Wait,
-    is_live,
     plan,
 )
+from rotator.observation import Observation, Secret, Version, is_live
 from rotator.verify import Verifier
 
 __all__ = ["Account", "Engine", "Listener", "Outcome", "Result", "Wish", "new_password"]

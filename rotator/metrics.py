@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from discovery.model import Inventory, Place, User
 from proxy.counters import CONNECT_SECONDS_BOUNDS, Counters
-from rotator.rotations import Rotation
+from rotator.requests import Rotation
 from rotator.standing import Care, Standing
 
 __all__ = ["CONTENT_TYPE", "Metrics", "State", "is_overdue"]

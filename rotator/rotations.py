@@ -16,10 +16,11 @@ from discovery.model import Authentication, Inventory, User, UserKey, UserState
 from rotator.due import DueQueue
 from rotator.engine import Account, Engine, Outcome, Result, Wish
 from rotator.errors import UnknownUserError, UsageError
-from rotator.machine import Secret, due_at
+from rotator.observation import Secret, due_at
+from rotator.requests import Request, Rotation, finished, tell, together
 from rotator.standing import Care, Standing
 
-__all__ = ["Request", "Rotation", "Rotations"]
+__all__ = ["Rotations"]
 
 _log = structlog.get_logger(__name__)
 
@@ -27,42 +28,6 @@ _KEPT = 1000  # finished rotations to show
 _ASKED_KEPT = 20_000  # requests whose end can still be asked for
 _RETRY_FIRST, _RETRY_MOST = 1.0, 60.0  # seconds; full jitter below them
 _ROTATED = frozenset({Result.ROTATED, Result.ADOPTED})
-
-
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    """One run that did something, or was asked for; for people."""
-
-    id: str
-    user: UserKey
-    asked_by: str  # `schedule`, or who
-    started_at: float  # seconds since the epoch
-    finished_at: float | None = None
-    result: str = "running"
-    reason: str = ""
-    steps: tuple[str, ...] = ()
-    version: str | None = None  # version id of AWSCURRENT at the end
-
-
-@dataclass(slots=True)
-class Request:
-    """What somebody asked for, and what became of it."""
-
-    id: str
-    user: UserKey
-    asked_by: str
-    wish: Wish
-    asked_at: float = field(default_factory=time.time)  # seconds since the epoch
-    done: "asyncio.Future[Rotation]" = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-
-    @property
-    def rotation(self) -> Rotation:
-        """What became of it so far; its id is the request's, whichever run granted it."""
-        if self.done.done():
-            return replace(self.done.result(), id=self.id, asked_by=self.asked_by)
-        return Rotation(self.id, self.user, self.asked_by, self.asked_at)
 
 
 @dataclass(slots=True)
@@ -253,7 +218,7 @@ class Rotations:
         standing = entry.standing
         then, entry.then = entry.then, []
         requests = [request for request in entry.requests if not request.done.done()]
-        wish = _together(requests)
+        wish = together(requests)
         asked_by = ", ".join(dict.fromkeys(r.asked_by for r in requests)) or "schedule"
         rotation = Rotation(requests[0].id if requests else uuid.uuid4().hex, key, asked_by, time.time())
         self._running[key] = rotation
@@ -275,7 +240,7 @@ class Rotations:
                 call()
         if self._entries.get(key) is not entry:  # it vanished meanwhile
             return
-        rotation = _finished(rotation, outcome, error)
+        rotation = finished(rotation, outcome, error)
         self._conclude(entry, rotation, outcome, error, requests)
         self._queue_again(entry, outcome, error)
 
@@ -310,7 +275,7 @@ class Rotations:
         if worth_telling:
             self._history.append(rotation)
             self._on_rotation(rotation)
-            _tell(rotation, standing)
+            tell(rotation, standing)
         for request in requests:
             if self._is_settled(request, outcome, error) and not request.done.done():
                 request.done.set_result(rotation)
@@ -425,42 +390,3 @@ def _care(user: User, before: Standing | None, released: set[UserKey]) -> Care:
         return Care.PASSED_THROUGH
     was_ours = before is not None and before.care is not Care.PASSED_THROUGH and before.has_password
     return Care.RELEASED if was_ours or user.key in released else Care.PASSED_THROUGH
-
-
-def _together(requests: list[Request]) -> Wish | None:
-    """One wish that grants all of them: never measured against a version that one of them has not seen replaced."""
-    if not requests:
-        return None
-    unseen = any(request.wish.instead_of is None for request in requests)
-    return Wish(
-        instead_of=None if unseen else requests[-1].wish.instead_of,
-        retire=any(request.wish.retire for request in requests),
-        force=any(request.wish.force for request in requests),
-    )
-
-
-def _finished(rotation: Rotation, outcome: Outcome | None, error: AwsError | None) -> Rotation:
-    current = outcome.secret.current if outcome is not None and outcome.secret is not None else None
-    return replace(
-        rotation,
-        finished_at=time.time(),
-        result=outcome.result if outcome is not None else "failed",
-        reason=str(error) if error is not None else (outcome.reason if outcome is not None else ""),
-        steps=outcome.steps if outcome is not None else (),
-        version=current.id if current is not None else None,
-    )
-
-
-def _tell(rotation: Rotation, standing: Standing) -> None:
-    say = _log.info if rotation.result not in {"failed", Result.LEFT, Result.WAITING} else _log.warning
-    say(
-        "rotation",
-        user=str(rotation.user),
-        databases=standing.user.databases,
-        result=str(rotation.result),
-        reason=rotation.reason or None,
-        steps=rotation.steps,
-        version=rotation.version,
-        asked_by=rotation.asked_by,
-        seconds=round((rotation.finished_at or rotation.started_at) - rotation.started_at, 3),
-    )

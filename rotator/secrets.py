@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from discovery.aws import Session
 from discovery.errors import ConflictError, NotFoundError, PermanentError
 from discovery.model import User, UserKey
-from rotator.machine import Secret, Version, version_token
+from rotator.observation import Secret, Version, version_token
 
 __all__ = ["Vault", "secret_name"]
 

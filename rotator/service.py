@@ -29,10 +29,11 @@ from rotator.engine import Engine
 from rotator.handed_on import HandedOnPasswords
 from rotator.http import bind_tcp, serve_control, serve_tcp
 from rotator.log import EventStream
-from rotator.machine import Secret
 from rotator.metrics import Metrics, State, is_overdue
+from rotator.observation import Secret
 from rotator.publisher import Publisher
-from rotator.rotations import Request, Rotation, Rotations
+from rotator.requests import Request, Rotation
+from rotator.rotations import Rotations
 from rotator.schedule import Schedule
 from rotator.standing import Care, Standing, credential_of
 from rotator.verify import RealLogins

@@ -7,7 +7,7 @@ from enum import StrEnum
 from discovery.model import User, UserKey
 from proxy.directory import Credential
 from rotator.engine import Outcome, Result
-from rotator.machine import Secret, is_live
+from rotator.observation import Secret, is_live
 
 __all__ = ["Care", "Standing", "credential_of"]
 

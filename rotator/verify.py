@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from discovery.model import Database, Endpoint, Tls
 from proxy.upstream import LoginOutcome, login
-from rotator.machine import Logins
+from rotator.observation import Logins
 
 __all__ = ["RealLogins", "Verifier"]
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from discovery.model import Database, Inventory, SourceState
-from rotator.rotations import Rotation
+from rotator.requests import Rotation
 from rotator.standing import Care, Standing
 
 __all__ = [

@@ -15,7 +15,6 @@ FORBIDDEN = {
     "proxy": {"rotator", "deploy", "moto", "tests", "boto3", "botocore"},
     "rotator": {"deploy", "moto", "tests"},
 }
-TOO_LONG = {"rotator/machine.py", "rotator/rotations.py"}
 LONGEST = 400
 
 
@@ -91,18 +90,7 @@ def test_the_proxy_loads_no_boto3():
     assert answer.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=pytest.mark.xfail(strict=True, reason="holds two ideas: to be split")
-            if str(path.relative_to(ROOT)) in TOO_LONG
-            else (),
-        )
-        for name, path in FILES.items()
-    ],
-)
+@pytest.mark.parametrize("name", FILES)
 def test_no_file_is_over_400_lines(name):
     assert len(FILES[name].read_text(encoding="utf-8").splitlines()) <= LONGEST
 

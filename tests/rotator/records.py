@@ -17,7 +17,7 @@ from discovery.model import (
     UserStatus,
 )
 from proxy.directory import Credential
-from rotator.machine import Secret, Version
+from rotator.observation import Secret, Version
 from rotator.standing import Care, Standing
 from rotator.users import UserState
 

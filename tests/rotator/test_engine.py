@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from discovery.errors import AccessDeniedError, RetryableError, ThrottledError
 from rotator.engine import Result, Wish, new_password
-from rotator.machine import version_token
+from rotator.observation import version_token
 from tests.rotator.instances import Home, Instance, later
 from tests.rotator.records import INTERVAL, user
 

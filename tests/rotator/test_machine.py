@@ -20,20 +20,15 @@ from rotator.machine import (
     Heal,
     Idle,
     Leave,
-    Logins,
-    Observation,
     Promote,
     Retire,
     Seed,
     Settle,
     Stage,
-    Version,
     Wait,
-    due_at,
-    is_live,
     plan,
-    version_token,
 )
+from rotator.observation import Logins, Observation, Version, due_at, is_live, version_token
 from tests.rotator.records import INTERVAL, NOW, secret, version
 
 OLD = timedelta(hours=1)
