@@ -8,17 +8,18 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from discovery.errors import ConfigurationError
-from rotator.client import NotRunningError, RefusedError, ServiceClient
 from rotator.config import Settings, load
-from rotator.errors import RotatorError, UsageError
+from rotator.errors import NotRunningError, RefusedError, RotatorError, UsageError
 from rotator.tables import databases_table, rotations_table, status_lines, users_table
+
+if TYPE_CHECKING:
+    from rotator.client import ServiceClient
 
 __all__ = ["app", "main"]
 
@@ -58,7 +59,9 @@ def _settings(config: Path | None, **flags: Any) -> Settings:
     return load(config, nested)
 
 
-def _client(config: Path | None, runtime_dir: Path | None) -> ServiceClient:
+def _client(config: Path | None, runtime_dir: Path | None) -> "ServiceClient":
+    from rotator.client import ServiceClient  # noqa: PLC0415  an HTTP client, which the services start faster without
+
     return ServiceClient(runtime_dir or _settings(config).proxy.runtime_dir)
 
 
@@ -188,7 +191,7 @@ def _succeeded(rotation: dict[str, Any]) -> bool:
 
 
 def _rotate_and_wait(
-    client: ServiceClient,
+    client: "ServiceClient",
     names: list[str],
     everybody: bool,
     timeout: float,
@@ -197,6 +200,14 @@ def _rotate_and_wait(
     quiet: bool,
 ) -> list[dict[str, Any]]:
     """Ask for all at once, and follow each to its end."""
+    from rich.progress import (  # noqa: PLC0415  only here
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     asked = client.post("/v1/rotations", {"users": names, "all": everybody, **options})
     deadline = time.monotonic() + timeout
     columns = (TextColumn("rotating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

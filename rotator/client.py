@@ -8,17 +8,9 @@ from typing import Any
 
 import httpx
 
-from rotator.errors import RotatorError
+from rotator.errors import NotRunningError, RefusedError
 
-__all__ = ["NotRunningError", "RefusedError", "ServiceClient"]
-
-
-class NotRunningError(RotatorError):
-    """Nobody answers on the control socket."""
-
-
-class RefusedError(RotatorError):
-    """The service answered that the request can't be meant."""
+__all__ = ["ServiceClient"]
 
 
 class ServiceClient:

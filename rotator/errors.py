@@ -1,6 +1,6 @@
 """What can go wrong in the rotator beyond AWS itself (`discovery.errors`)."""
 
-__all__ = ["RotatorError", "UnknownUserError", "UsageError"]
+__all__ = ["NotRunningError", "RefusedError", "RotatorError", "UnknownUserError", "UsageError"]
 
 
 class RotatorError(Exception):
@@ -13,3 +13,11 @@ class UsageError(RotatorError):
 
 class UnknownUserError(UsageError):
     """A user that no known database has."""
+
+
+class NotRunningError(RotatorError):
+    """Nobody answers on the control socket."""
+
+
+class RefusedError(RotatorError):
+    """The service answered that the request can't be meant."""

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo.errors import DemoError
-from rotator.client import NotRunningError, ServiceClient
+from rotator.client import ServiceClient
+from rotator.errors import NotRunningError
 
 __all__ = ["Folder", "Service", "tail"]
 
