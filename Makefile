@@ -18,7 +18,7 @@ demo: .venv/installed ## Run the main job against a sandbox until Ctrl-C (DURATI
 
 test: .venv/installed ## Run every test
 	@deploy/ensure-redis
-	@$(BIN)/pytest -n $(JOBS) --dist worksteal -q
+	@$(BIN)/pytest -n $(JOBS) --dist loadfile -q
 
 lint: .venv/installed ## Check formatting, style and types
 	$(BIN)/ruff format --check .
@@ -33,7 +33,7 @@ check: lint test ## What has to pass before anything lands
 
 coverage: .venv/installed ## Run every test and show what they did not reach
 	@deploy/ensure-redis
-	@$(BIN)/pytest -n $(JOBS) --dist worksteal -q --cov --cov-report=term
+	@$(BIN)/pytest -n $(JOBS) --dist loadfile -q --cov --cov-report=term
 
 docs: .venv/installed ## Write the parts of the README that are the code's
 	@$(BIN)/python -m deploy.reference

@@ -165,7 +165,8 @@ def _not_applied(seen: Observation) -> bool:
 
 def _to_retire(seen: Observation) -> bool:
     """The old password is still valid and shall not be. A live pending version comes first."""
-    return _live(seen) is None and _current(seen).retire and seen.password_count > 1
+    current = _current(seen)
+    return _live(seen) is None and current.retire and current.password is not None and seen.password_count > 1
 
 
 def _foreign(seen: Observation) -> bool:

@@ -552,7 +552,7 @@ async def test_an_operators_own_awscurrent_is_made_to_work(home, adopted):
 # Endpoints that can't be reached.
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def frail(sandbox, aws_session):
     """A database whose servers may be stopped."""
     return Home(sandbox, aws_session, sandbox.create_replication_group(f"frail-{os.getpid()}"))

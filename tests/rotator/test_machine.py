@@ -242,6 +242,11 @@ TABLE = {
         "idle",
         Idle(NOW + INTERVAL),
     ),
+    "6: there is nothing to retire to where AWSCURRENT has no password": (
+        seen(secret(version("s", password=None, retire=True)), password_count=2),
+        "stage",
+        Stage,
+    ),
     "6: retiring waits for acknowledgements": (
         seen(secret(LEAKED, PREVIOUS), c=ACCEPTED, password_count=2, acknowledged=False),
         "unacknowledged",

@@ -5,10 +5,6 @@ import os
 
 import pytest
 
-from deploy.sandbox.fixtures import sandbox
-
-__all__ = ["sandbox"]
-
 _numbers = itertools.count(1)
 
 

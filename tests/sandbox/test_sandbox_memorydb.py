@@ -14,7 +14,7 @@ def memorydb(sandbox):
     return sandbox.boto3("memorydb")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster(sandbox):
     """A cluster of a primary and a replica that tests add their own users to."""
     return sandbox.create_memorydb_cluster("shared-cluster")

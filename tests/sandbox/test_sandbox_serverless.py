@@ -5,7 +5,7 @@ import redis
 from botocore.exceptions import ClientError
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cache(sandbox):
     """A serverless cache and its user, with the user's password."""
     password = sandbox.create_user("shared-serverless-user")
