@@ -118,10 +118,10 @@ class SourceSettings(_Section):
         description="Labels a database needs: key to a value or a list; * and ^regular expressions$.",
     )
     assume_role_arn: Annotated[str | None, AfterValidator(_not_yet)] = Field(
-        None, description="A role to assume for everything in this source."
+        None, description="Not supported yet: leave it null."
     )
     external_id: Annotated[str | None, AfterValidator(_not_yet)] = Field(
-        None, description="The external id that the role's trust policy asks for."
+        None, description="Not supported yet: leave it null."
     )
 
 

@@ -4,10 +4,7 @@
 """
 
 import asyncio
-import os
 import random
-import socket
-import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +12,7 @@ from typing import TypeVar
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from proxy.control import Peer, is_allowed, peer_of
 from proxy.directory import Record, to_wire
 from proxy.errors import ChannelError
 
@@ -28,7 +26,6 @@ MAX_LINE = 64 * 1024 * 1024
 _MAX_BACKOFF = 1.0
 _MIN_BACKOFF = 0.05
 _CONNECT_SECONDS = 5.0
-_UCRED = struct.Struct("=iII")
 
 Message = TypeVar("Message")
 
@@ -46,12 +43,9 @@ class Channel:
         self._writer = writer
 
     @property
-    def peer_uid(self) -> int:
-        """The user id of the process at the other end, by the kernel's word."""
-        stand_in = self._writer.get_extra_info("socket")
-        with socket.socket(fileno=os.dup(stand_in.fileno())) as sock:
-            credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        return int(_UCRED.unpack(credentials)[1])
+    def peer(self) -> Peer:
+        """The process at the other end."""
+        return peer_of(self._writer.get_extra_info("socket"))
 
     async def receive(self, kind: TypeAdapter[Message]) -> Message | None:
         """The next message; None: the other end has hung up.
@@ -133,9 +127,9 @@ async def follow(path: Path, talk: Callable[[Channel], Awaitable[None]]) -> None
 async def _connect(path: Path) -> Channel:
     async with asyncio.timeout(_CONNECT_SECONDS):
         channel = Channel(*await asyncio.open_unix_connection(path, limit=MAX_LINE))
-    if channel.peer_uid not in (0, os.geteuid()):
+    if not is_allowed(channel.peer):
         channel.close()
-        raise ChannelError(f"{path} belongs to uid {channel.peer_uid}")
+        raise ChannelError(f"{path} belongs to uid {channel.peer.uid}")
     return channel
 
 

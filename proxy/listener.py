@@ -7,11 +7,11 @@ import struct
 from collections.abc import Callable
 
 from proxy.access import LOCAL, Identity
+from proxy.control import peer_of
 
 __all__ = ["accept", "identify"]
 
 _SO_PEERGROUPS = 59  # Linux 4.13; Python's socket module has no name for it
-_UCRED = struct.Struct("=iII")
 _MAX_OPTION = 1024  # bytes, Python's own limit: 256 groups
 
 BACKLOG = 4096
@@ -23,14 +23,15 @@ def identify(transport: asyncio.BaseTransport) -> Identity:
     stand_in = transport.get_extra_info("socket")
     if stand_in.family != socket.AF_UNIX:
         return LOCAL
-    # A duplicate, because not every event loop's stand-in answers for the real socket.
+    peer = peer_of(stand_in)
     with socket.socket(fileno=os.dup(stand_in.fileno())) as sock:
-        pid, uid, gid = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
         try:
             groups = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MAX_OPTION)
         except OSError:  # an old kernel, or more groups than fit: the first one has to do
             groups = b""
-    return Identity(uid, frozenset((gid, *struct.unpack(f"={len(groups) // 4}I", groups))), pid)
+    return Identity(
+        peer.uid, frozenset((peer.gid, *struct.unpack(f"={len(groups) // 4}I", groups))), peer.pid
+    )
 
 
 async def accept(sock: socket.socket, make: Callable[[], asyncio.Protocol]) -> asyncio.AbstractServer:

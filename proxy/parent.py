@@ -5,20 +5,18 @@ connections wait in the listening sockets for the next one.
 """
 
 import asyncio
-import contextlib
-import fcntl
 import os
 import signal
 import time
-from collections.abc import Iterator
 
 import structlog
 import uvloop
 
 from proxy.channel import Channel, follow
+from proxy.control import make_folders, only_one
 from proxy.counters import Counters
 from proxy.directory import Directory
-from proxy.errors import AlreadyRunningError, ListenError, ProxyError
+from proxy.errors import ListenError, ProxyError
 from proxy.logs import configure_logging
 from proxy.messages import Acknowledged, Changed, FromRotator, Hello, Rejected, Report, Whole
 from proxy.settings import ProxySettings
@@ -43,35 +41,13 @@ def run(settings: ProxySettings, log_level: str = "info", log_format: str = "jso
     """
     configure_logging(log_level, log_format, process="proxy", pid=os.getpid())
     try:
-        with _runtime_dir(settings):
+        control = make_folders(settings.runtime_dir)
+        with only_one(control / "proxy.lock", "proxy"):
             uvloop.run(Parent(settings, log_level, log_format).run())
     except ProxyError as error:
         log.error("proxy cannot start", error=str(error))  # noqa: TRY400 -- the message says it all
         return 1
     return 0
-
-
-@contextlib.contextmanager
-def _runtime_dir(settings: ProxySettings) -> Iterator[None]:
-    """Make the folders, and hold the lock that keeps a second proxy out for as long as this process lives."""
-    try:
-        settings.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-        settings.control_dir.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(
-            settings.control_dir / "proxy.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
-    except OSError as error:
-        raise ListenError(f"cannot use {settings.runtime_dir}: {error.strerror}") from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AlreadyRunningError(
-                f"another proxy serves {settings.runtime_dir}; stop it, or choose another runtime_dir"
-            ) from error
-        yield
-    finally:
-        os.close(descriptor)
 
 
 class Parent:
@@ -81,7 +57,6 @@ class Parent:
         self._settings = settings
         self._started_at = time.time()
         self._directory = Directory()
-        self._published = False  # whether there has been a directory at all
         self._sockets = Sockets()
         self._channel: Channel | None = None
         self._versions: dict[int, int] = {}  # serial → this rotator's version, until it is acknowledged

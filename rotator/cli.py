@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from discovery.errors import ConfigurationError
+from proxy.errors import ProxyError
 from rotator.config import Settings, load
 from rotator.errors import NotRunningError, RefusedError, RotatorError, UsageError
 from rotator.tables import databases_table, rotations_table, status_lines, users_table
@@ -231,7 +232,7 @@ def main() -> None:
         _fail(str(error), 2)
     except NotRunningError as error:
         _fail(str(error), 3)
-    except RotatorError as error:
+    except (RotatorError, ProxyError) as error:
         _fail(str(error), 1)
 
 

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from rotator import control
+from proxy import control
 from rotator.errors import RotatorError
 
 __all__ = ["bind_tcp", "serve_control", "serve_tcp"]

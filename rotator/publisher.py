@@ -11,12 +11,12 @@ from pathlib import Path
 import structlog
 
 from discovery.model import UserKey
+from proxy import control
 from proxy.channel import MAX_LINE, Channel
 from proxy.counters import Counters
 from proxy.directory import Update, to_wire
 from proxy.errors import ChannelError
 from proxy.messages import Acknowledged, Changed, FromProxy, Hello, Rejected, Report, Whole
-from rotator import control
 from rotator.catalogue import Catalogue
 
 __all__ = ["ConnectedProxy", "Publisher"]

@@ -203,9 +203,7 @@ class Rotations:
         if entry is not None:
             seen = replace(entry.standing.user, status=state.status, enabled=state.enabled)
             due = due_at(secret, self._interval) if secret is not None else None
-            self._change(
-                entry, replace(entry.standing, user=seen, secret=secret, due=due, seen_at=time.time())
-            )
+            self._change(entry, replace(entry.standing, user=seen, secret=secret, due=due))
             if secret is not None and secret.current is not None:
                 for request in entry.requests:
                     # Measured against what stood when it was first looked at, even if the run fails after that.
@@ -305,6 +303,9 @@ class Rotations:
     def _queue_again(self, entry: _Entry, outcome: Outcome | None, error: AwsError | None) -> None:
         key, now = entry.standing.key, self._clock()
         if entry.standing.care is Care.PASSED_THROUGH:  # it lost its tag while it was being adopted
+            for call in entry.then:
+                call()
+            entry.then = []
             return
         waiting = outcome is not None and outcome.result is Result.WAITING
         entry.waits = entry.waits + 1 if waiting else 0

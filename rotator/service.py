@@ -18,8 +18,8 @@ from discovery.errors import AwsError
 from discovery.model import Authentication, Inventory, Place, User, UserKey, UserState
 from discovery.scanner import Scanner
 from discovery.sources.configured import configured_sources
+from proxy import control
 from proxy.settings import socket_path
-from rotator import control
 from rotator.accounts import Accounts
 from rotator.admin import control_app, public_app
 from rotator.catalogue import Catalogue
@@ -63,11 +63,11 @@ def serve(settings: Settings, events: EventStream, *, proxy_arguments: Sequence[
         proxy_arguments: how to call the proxy beside it, so that it reads the same settings; None: start none.
 
     Raises:
-        RotatorError: it can't start; the message says what to do.
+        RotatorError, ProxyError: it can't start; the message says what to do.
         ConfigurationError: likewise.
     """
     folder = control.make_folders(settings.proxy.runtime_dir)
-    with control.only_one(folder / "rotator.lock", "a rotator"):
+    with control.only_one(folder / "rotator.lock", "rotator"):
         listening = bind_tcp(*settings.admin.address)
         companion = (
             Companion(settings.proxy.runtime_dir, proxy_arguments) if proxy_arguments is not None else None
@@ -114,8 +114,11 @@ class Service:
                 self._sessions,
                 default_region=Sessions.default_region() if settings.discovery.sources else None,
                 managed_tag=settings.rotation.managed_tag,
-            )
+            ),
+            on_inventory=lambda _: self._found.set(),
         )
+        self._found = asyncio.Event()
+        self._taking_over = asyncio.Lock()
         self._catalogue = Catalogue()
         self._publisher = Publisher(settings.proxy.directory_socket, self._catalogue, self._refused)
         self._handed_on = HandedOnPasswords()
@@ -152,6 +155,7 @@ class Service:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(self._publisher.serve(published)),
+                    group.create_task(self._follow_discovery()),
                     group.create_task(serve_control(control_app(self), folder / "admin.sock")),
                     group.create_task(serve_tcp(public_app(self), listening)),
                 ]
@@ -185,9 +189,24 @@ class Service:
 
     async def discover(self) -> Inventory:
         """Look at everything once, and serve what was found."""
-        inventory = await self._scanner.scan()
-        released = await self._released(inventory)
-        self._publisher.publish(self._catalogue.take_inventory(inventory, released))
+        await self._scanner.scan()
+        await self._take_over()
+        return self._scanner.inventory
+
+    async def _follow_discovery(self) -> None:
+        """Serve what one source found while others are still being read: none waits for another."""
+        while True:
+            await self._found.wait()
+            await self._take_over()
+
+    async def _take_over(self) -> None:
+        async with self._taking_over:
+            self._found.clear()
+            await self._serve(self._scanner.inventory)
+
+    async def _serve(self, inventory: Inventory) -> None:
+        released, unknown = await self._released(inventory)
+        self._publisher.publish(self._catalogue.take_inventory(inventory, released | unknown))
         self._publisher.publish(
             self._catalogue.take_credentials(self._handed_on.read(inventory.databases.values()))
         )
@@ -195,30 +214,35 @@ class Service:
         if not self._discovered:
             self._discovered = True
             _log.info("ready", databases=len(inventory.databases), users=len(inventory.users))
-        return inventory
 
-    async def _released(self, inventory: Inventory) -> set[UserKey]:
-        """Untagged password users that have a secret of ours: they were managed once."""
+    async def _released(self, inventory: Inventory) -> tuple[set[UserKey], set[UserKey]]:
+        """Untagged password users that have a secret of ours, so were managed once; and those of whom AWS won't tell.
+
+        Of the latter a proxy keeps what it knows from before.
+        """
         untagged = [
             user
             for user in inventory.users.values()
             if not user.managed and user.authentication is Authentication.PASSWORD
         ]
         released: set[UserKey] = set()
+        unknown: set[UserKey] = set()
         for place in {user.key.place for user in untagged}:
+            here = {user.key for user in untagged if user.key.place == place}
             vault = self._accounts.vault(place)
             if vault is None:
                 continue
             try:
                 names = await vault.names()
             except AwsError as error:
+                unknown |= here
                 if self._census_errors.get(place) != str(error):
                     _log.warning("released_users_unknown", place=str(place), error=str(error))
                 self._census_errors[place] = str(error)
                 continue
             self._census_errors.pop(place, None)
-            released |= {u.key for u in untagged if u.key.place == place and vault.is_named(u.key, names)}
-        return released
+            released |= {key for key in here if vault.is_named(key, names)}
+        return released, unknown
 
     # What the parts tell each other.
 

@@ -1,6 +1,6 @@
 """How each user stands: what was last seen of it, and how its last run ended. For people, metrics and proxies."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -27,7 +27,6 @@ class Standing:
     user: User
     care: Care
     secret: Secret | None = None  # as last read
-    seen_at: float | None = None  # seconds since the epoch: when it was last read
     due: datetime | None = None  # of the next rotation, by AWS's clock
     outcome: Outcome | None = None  # of the last run
     error: str | None = None  # why the last run failed; None: it did not
@@ -73,10 +72,6 @@ class Standing:
         if current is None or current.password is None:
             return None
         return max(0.0, (now - current.created).total_seconds())
-
-    def with_user(self, user: User, care: Care) -> "Standing":
-        """The same, after a new discovery."""
-        return replace(self, user=user, care=care)
 
 
 def credential_of(standing: Standing) -> Credential | None:

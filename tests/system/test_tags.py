@@ -29,3 +29,16 @@ def test_a_user_is_managed_when_it_is_tagged_and_released_when_it_is_not(valkeep
     valkeeper.wait_for_user(user, state="released", version=adopted["AWSCURRENT"])
     assert account.labels(user) == adopted
     assert account.passwords(user) == [account.password(user)]
+
+    with (
+        sandbox.fault(
+            "secretsmanager", "ListSecrets", "fail", count=None, code="AccessDeniedException", status=400
+        ),
+        nobody_fails(valkeeper, user) as client,
+    ):
+        since = valkeeper.mark()
+        valkeeper.kill_rotator()
+        valkeeper.start()
+        valkeeper.wait_for_event("released_users_unknown", since)
+        valkeeper.wait_for_event("proxy_connected", since)
+        client.wait_for(rounds=5)

@@ -7,13 +7,13 @@ import socket
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from rotator.errors import RotatorError
+from proxy.errors import AlreadyRunningError, ListenError
 
 __all__ = ["Peer", "bind", "is_allowed", "make_folders", "only_one", "peer_of"]
 
-_UCRED = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
+_UCRED = struct.Struct("=iII")  # struct ucred: pid, uid, gid (unix(7))
 
 
 class Peer(NamedTuple):
@@ -24,9 +24,15 @@ class Peer(NamedTuple):
     gid: int
 
 
-def peer_of(connection: socket.socket) -> Peer:
-    """The process that connected."""
-    return Peer(*_UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)))
+def peer_of(connection: "_HasFileno") -> Peer:
+    """The process that connected. Takes a socket, or what an event loop shows in a socket's place."""
+    # A duplicate, because not every event loop's stand-in answers for the real socket.
+    with socket.socket(fileno=os.dup(connection.fileno())) as real:
+        return Peer(*_UCRED.unpack(real.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)))
+
+
+class _HasFileno(Protocol):
+    def fileno(self) -> int: ...
 
 
 def is_allowed(peer: Peer) -> bool:
@@ -38,7 +44,7 @@ def make_folders(runtime_dir: Path) -> Path:
     """The runtime folder (0755) and the control folder in it (0700); returns the latter.
 
     Raises:
-        RotatorError: they can't be made.
+        ListenError: they can't be made.
     """
     control = runtime_dir / "control"
     try:
@@ -46,7 +52,7 @@ def make_folders(runtime_dir: Path) -> Path:
         control.mkdir(mode=0o700, exist_ok=True)
         control.chmod(0o700)
     except OSError as error:
-        raise RotatorError(
+        raise ListenError(
             f"proxy.runtime_dir {runtime_dir} can't be used: {error.strerror};"
             " create it for Valkeeper's user, or set proxy.runtime_dir (VALKEEPER_PROXY__RUNTIME_DIR)"
         ) from None
@@ -58,16 +64,23 @@ def only_one(lock: Path, what: str) -> Iterator[None]:
     """Hold a lock that ends with the process, however it ends.
 
     Raises:
-        RotatorError: another process holds it.
+        AlreadyRunningError: another process holds it.
+        ListenError: its file can't be made.
     """
-    with lock.open("a+") as file:
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ListenError(f"can't lock {lock}: {error.strerror}") from None
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RotatorError(
-                f"{what} is already running with this runtime_dir ({lock} is locked); stop it, or set another"
+            raise AlreadyRunningError(
+                f"another {what} runs with this runtime_dir ({lock} is locked); stop it, or set another"
             ) from None
         yield
+    finally:
+        os.close(descriptor)
 
 
 def bind(path: Path) -> socket.socket:
@@ -83,5 +96,5 @@ def bind(path: Path) -> socket.socket:
         fresh.rename(path)
     except OSError as error:
         listening.close()
-        raise RotatorError(f"can't listen on {path}: {error.strerror}") from None
+        raise ListenError(f"can't listen on {path}: {error.strerror}") from None
     return listening
