@@ -10,6 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 import boto3
 import botocore.exceptions
 from botocore.config import Config
+from pydantic import SecretStr
 
 from discovery.errors import (
     AccessDeniedError,
@@ -29,9 +31,9 @@ from discovery.errors import (
     RetryableError,
     ThrottledError,
 )
-from discovery.model import Place
+from discovery.model import Place, Role
 
-__all__ = ["OnRequest", "Session", "Sessions", "translate"]
+__all__ = ["AwsCredentials", "OnRequest", "Session", "Sessions", "translate"]
 
 _Answer = TypeVar("_Answer")
 
@@ -138,6 +140,16 @@ def _translate_answer(error: botocore.exceptions.ClientError, action: str, where
     return kind(f"{action}{where} failed: {text} ({code})", operation=action, code=code)
 
 
+@dataclass(frozen=True, slots=True)
+class AwsCredentials:
+    """What a session signs with at this moment."""
+
+    access_key_id: str
+    secret_access_key: SecretStr
+    session_token: SecretStr | None
+    expires_at: datetime | None  # None: they do not expire by themselves
+
+
 class Session:
     """One account and region, through which everything there is read and changed.
 
@@ -188,6 +200,32 @@ class Session:
             AwsError: one of its types.
         """
         return await self._run(service, operation, _call, parameters, changes=True)
+
+    async def credentials(self) -> AwsCredentials:
+        """What the session signs with now, refreshed first where that is due.
+
+        Raises:
+            AwsError: there are none, or they could not be refreshed.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read_credentials)
+
+    def _read_credentials(self) -> AwsCredentials:
+        try:
+            credentials = self._session.get_credentials()
+            if credentials is None:
+                raise botocore.exceptions.NoCredentialsError
+            frozen = credentials.get_frozen_credentials()
+            if frozen.access_key is None or frozen.secret_key is None:
+                raise botocore.exceptions.NoCredentialsError
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            raise translate(error, service="sts", operation="AssumeRole", place=self.place) from None
+        return AwsCredentials(
+            access_key_id=frozen.access_key,
+            secret_access_key=SecretStr(frozen.secret_key),
+            session_token=SecretStr(frozen.token) if frozen.token else None,
+            # botocore tells it nowhere else; absent where credentials do not expire.
+            expires_at=getattr(credentials, "_expiry_time", None),
+        )
 
     def close(self) -> None:
         """Let the threads go; calls in the air end by themselves."""
@@ -252,16 +290,14 @@ class Sessions:
         """The region that AWS's own settings name, if any."""
         return boto3.Session().region_name
 
-    async def open(
-        self, region: str, *, assume_role_arn: str | None = None, external_id: str | None = None
-    ) -> Session:
+    async def open(self, region: str, role: Role | None = None) -> Session:
         """The session for a region. Its account is asked of STS once.
 
         Raises:
             AwsError: no credentials, or STS did not answer.
             ConfigurationError: roles are asked for, which this version can't assume.
         """
-        if assume_role_arn is not None or external_id is not None:
+        if role is not None:
             raise ConfigurationError("assume_role_arn and external_id are not supported yet")
         async with self._opening[region]:
             session = self._opened.get(region)

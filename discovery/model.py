@@ -16,6 +16,8 @@ __all__ = [
     "HandedOnUser",
     "Inventory",
     "Place",
+    "Role",
+    "SecretReference",
     "Service",
     "SourceState",
     "Tls",
@@ -81,6 +83,13 @@ class Place(NamedTuple):
         return f"{self.account}/{self.region}"
 
 
+class Role(NamedTuple):
+    """An IAM role to assume, and the ExternalId that its trust policy may ask for."""
+
+    arn: str
+    external_id: str | None = None
+
+
 class UserKey(NamedTuple):
     """What makes a user the same user: ids are unique in one service, account and region."""
 
@@ -113,11 +122,21 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretReference:
+    """An existing secret of Secrets Manager, and the session that reaches it."""
+
+    id: str  # its name or ARN
+    region: str
+    role: Role | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HandedOnUser:
-    """A static database's user whose password Valkeeper hands on without changing it."""
+    """A static database's user whose password Valkeeper hands on without changing it: from a file or from a secret."""
 
     name: str
-    password_file: str
+    password_file: str | None = None
+    secret: SecretReference | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from discovery.duration import Duration
-from discovery.model import DatabaseKind, Endpoint
+from discovery.model import DatabaseKind, Endpoint, Role
 from discovery.names import MAX_LENGTH, NAME
 from discovery.tags import EVERYTHING, Selector, parse_selector
 
@@ -123,6 +123,11 @@ class SourceSettings(_Section):
     external_id: Annotated[str | None, AfterValidator(_not_yet)] = Field(
         None, description="Not supported yet: leave it null."
     )
+
+    @property
+    def role(self) -> Role | None:
+        """The role to assume; None: Valkeeper's own credentials do."""
+        return Role(self.assume_role_arn, self.external_id) if self.assume_role_arn is not None else None
 
 
 class DiscoverySettings(_Section):

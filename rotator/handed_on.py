@@ -69,6 +69,7 @@ class HandedOnPasswords:
             handed_on_key(database.name, user.name): user
             for database in databases
             for user in database.handed_on
+            if user.password_file is not None
         }
         self._last = {key: credential for key, credential in self._last.items() if key in wanted}
         self._errors = {key: error for key, error in self._errors.items() if key in wanted}
@@ -78,7 +79,7 @@ class HandedOnPasswords:
 
     def _read_one(self, key: str, user: HandedOnUser) -> None:
         try:
-            password = read_password(Path(user.password_file))
+            password = read_password(Path(user.password_file or ""))
         except PasswordFileError as error:
             if self._errors.get(key) != str(error):
                 _log.warning(

@@ -43,12 +43,7 @@ def configured_sources(
                 if name in names:  # two entries may look at one region, by different tags
                     name = f"{name}/{position}"
                 names.add(name)
-                opening = partial(
-                    sessions.open,
-                    region,
-                    assume_role_arn=entry.assume_role_arn,
-                    external_id=entry.external_id,
-                )
+                opening = partial(sessions.open, region, entry.role)
                 # A second kind of source turns this line into a table by `kind`.
                 sources.append(ElastiCacheSource(name, opening, selector=entry.tags, managed_tag=managed_tag))
     return sources
