@@ -13,6 +13,7 @@ from deploy.sandbox.control import Control
 from deploy.sandbox.environment import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY, variables
 from deploy.sandbox.faults import Faults
 from deploy.sandbox.fleet import Fleet
+from deploy.sandbox.keys import AccessKey
 from deploy.sandbox.redis_nodes import HOST
 from deploy.sandbox.requests import RequestLog
 from deploy.sandbox.server import Gateway, serve
@@ -31,6 +32,11 @@ class Sandbox:
         certificates = issue(directory)
         self.ca_file = certificates.ca_file
         self._world = World(Fleet(certificates, directory), Timeline(modify_delay))
+        self._world.keys.add(
+            AccessKey(
+                ACCESS_KEY_ID, SECRET_ACCESS_KEY, ACCOUNT_ID, f"arn:aws:iam::{ACCOUNT_ID}:user/valkeeper"
+            )
+        )
         self._log = RequestLog()
         faults = Faults()
         elasticache.install(self._world)

@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass, field
 
 from deploy.sandbox.fleet import Fleet
+from deploy.sandbox.keys import KeyRing
 from deploy.sandbox.timeline import Timeline
 
 __all__ = ["World"]
@@ -11,8 +12,9 @@ __all__ = ["World"]
 
 @dataclass
 class World:
-    """The servers, the passing of time, and the lock under which the account is read and changed."""
+    """The servers, the passing of time, the access keys, and the lock under which the account is read and changed."""
 
     fleet: Fleet
     timeline: Timeline
+    keys: KeyRing = field(default_factory=KeyRing)
     lock: threading.RLock = field(default_factory=threading.RLock)
