@@ -31,8 +31,6 @@ def _supported(value: Any) -> Any:
     kinds = [kind.value for kind in DatabaseKind if kind is not DatabaseKind.STATIC]
     if value not in kinds:
         raise ValueError(f"allowed are {', '.join(kinds)}")
-    if value != DatabaseKind.ELASTICACHE:
-        raise ValueError(f"{value} is not supported yet; this version discovers {DatabaseKind.ELASTICACHE}")
     return value
 
 
@@ -108,7 +106,9 @@ class SourceSettings(_Section):
     """One of `discovery.sources`: where to look, and what to take."""
 
     types: tuple[Annotated[DatabaseKind, BeforeValidator(_supported)], ...] = Field(
-        (DatabaseKind.ELASTICACHE,), min_length=1, description="What to discover: elasticache."
+        (DatabaseKind.ELASTICACHE, DatabaseKind.SERVERLESS, DatabaseKind.MEMORYDB),
+        min_length=1,
+        description="What to discover: elasticache (replication groups), elasticache-serverless, memorydb.",
     )
     regions: tuple[Annotated[str, AfterValidator(_region)], ...] = Field(
         (), description="AWS regions; none: the one that AWS's own settings name."

@@ -1,12 +1,19 @@
 """The doors that the engine needs, one set for each service in each account and region."""
 
+from collections.abc import Callable, Mapping
+
 from discovery.aws import Session, Sessions
 from discovery.model import Place, Service, User
 from rotator.engine import Account
 from rotator.secrets import Vault
-from rotator.users import ElastiCacheUsers, SharedReads
+from rotator.users import ElastiCacheUsers, MemoryDBUsers, SharedReads, UserApi
 
 __all__ = ["Accounts"]
+
+_USERS: Mapping[Service, Callable[[Session], UserApi]] = {
+    Service.ELASTICACHE: ElastiCacheUsers,
+    Service.MEMORYDB: MemoryDBUsers,
+}
 
 
 class Accounts:
@@ -24,7 +31,7 @@ class Accounts:
         place, service = user.key.place, user.key.service
         account = self._accounts.get((place, service))
         if account is None and (session := self._sessions.at(place)) is not None:
-            users = ElastiCacheUsers(session)
+            users = _USERS[service](session)
             account = Account(self._vault(session), SharedReads(users), users, session.now)
             self._accounts[place, service] = account
         return account

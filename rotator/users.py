@@ -9,9 +9,9 @@ from pydantic import SecretStr
 from discovery.aws import Session
 from discovery.errors import AwsError, NotFoundError
 from discovery.model import UserState
-from discovery.sources.elasticache_records import user_state
+from discovery.sources.users import user_state
 
-__all__ = ["ElastiCacheUsers", "SharedReads", "UserApi"]
+__all__ = ["ElastiCacheUsers", "MemoryDBUsers", "SharedReads", "UserApi"]
 
 
 class UserApi(Protocol):
@@ -53,6 +53,38 @@ class ElastiCacheUsers:
             "modify_user",
             UserId=user_id,
             Passwords=[password.get_secret_value() for password in passwords],
+        )
+
+
+class MemoryDBUsers:
+    """MemoryDB users, whose name is their id, through DescribeUsers and UpdateUser."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def describe(self, user_id: str) -> UserState | None:
+        """See `UserApi`."""
+        try:
+            answer = await self._session.call("memorydb", "describe_users", UserName=user_id)
+        except NotFoundError:
+            return None
+        return next((user_state(item) for item in answer["Users"]), None)
+
+    async def describe_all(self) -> Mapping[str, UserState]:
+        """See `UserApi`."""
+        items = await self._session.pages("memorydb", "describe_users", "Users")
+        return {item["Name"]: state for item in items if (state := user_state(item)) is not None}
+
+    async def set_passwords(self, user_id: str, passwords: tuple[SecretStr, ...]) -> None:
+        """See `UserApi`."""
+        await self._session.mutate(
+            "memorydb",
+            "update_user",
+            UserName=user_id,
+            AuthenticationMode={
+                "Type": "password",
+                "Passwords": [password.get_secret_value() for password in passwords],
+            },
         )
 
 

@@ -1,17 +1,28 @@
 """The sources that a configuration asks for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from discovery.aws import Sessions
 from discovery.errors import ConfigurationError
+from discovery.model import DatabaseKind
 from discovery.settings import DiscoverySettings, SourceSettings, StaticDatabaseSettings
 from discovery.source import Source
 from discovery.sources.elasticache import ElastiCacheSource
+from discovery.sources.memorydb import MemoryDBSource
+from discovery.sources.regional import RegionalSource
+from discovery.sources.serverless import ServerlessSource
 from discovery.sources.static import StaticSource
 from discovery.tags import MANAGED_TAG
 
-__all__ = ["configured_sources"]
+__all__ = ["REGIONAL_SOURCES", "configured_sources"]
+
+REGIONAL_SOURCES: Mapping[DatabaseKind, type[RegionalSource]] = {
+    DatabaseKind.ELASTICACHE: ElastiCacheSource,
+    DatabaseKind.SERVERLESS: ServerlessSource,
+    DatabaseKind.MEMORYDB: MemoryDBSource,
+}
+"""What reads each kind that `discovery.sources[].types` may name."""
 
 
 def configured_sources(
@@ -44,8 +55,8 @@ def configured_sources(
                     name = f"{name}/{position}"
                 names.add(name)
                 opening = partial(sessions.open, region, entry.role)
-                # A second kind of source turns this line into a table by `kind`.
-                sources.append(ElastiCacheSource(name, opening, selector=entry.tags, managed_tag=managed_tag))
+                regional = REGIONAL_SOURCES[kind]
+                sources.append(regional(name, opening, selector=entry.tags, managed_tag=managed_tag))
     return sources
 
 

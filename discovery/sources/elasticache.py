@@ -1,37 +1,51 @@
 """ElastiCache replication groups and their users: the calls. What they mean is in `elasticache_records`."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import structlog
 
 from discovery.aws import Session
 from discovery.errors import AwsError
-from discovery.source import Answer
-from discovery.sources.elasticache_records import ElastiCacheAnswers, arns_of_interest, records
-from discovery.sources.tagging import TagReader
+from discovery.source import Skipped
+from discovery.sources.elasticache_records import Member, members, replication_group
+from discovery.sources.listing import Candidate
+from discovery.sources.regional import RegionalSource
+from discovery.sources.users import ELASTICACHE_USERS
 from discovery.tags import EVERYTHING, MANAGED_TAG, Selector
 from discovery.tasks import all_or_error
 
-__all__ = ["ElastiCacheSource"]
+__all__ = ["ElastiCacheRegion", "ElastiCacheSource"]
 
 _log = structlog.get_logger(__name__)
 
 
-class ElastiCacheSource:
-    """One region's replication groups, read through one session.
+class ElastiCacheRegion(RegionalSource):
+    """What replication groups and serverless caches share: users, user groups and tags.
 
-    A pass makes four calls for each hundred of what they list: DescribeReplicationGroups, DescribeUsers (which names
-    each user's groups, so DescribeUserGroups is not needed), DescribeCacheClusters (for the engine version, which
-    replication groups do not tell) and GetResources.
-
-    Args:
-        name: unique among the sources of a scanner.
-        open_session: opens the session, which is kept by whoever offers it.
-        selector: which databases to take, by their labels.
-        managed_tag: the tag that opts a user in.
+    DescribeUsers names each user's groups, so DescribeUserGroups is not needed.
     """
+
+    user_fields = ELASTICACHE_USERS
+
+    async def _list_users(self, session: Session) -> Sequence[Mapping[str, Any]]:
+        return await session.pages("elasticache", "describe_users", "Users")
+
+    async def _list_tags(self, session: Session, arn: str) -> Sequence[Any]:
+        answer = await session.call("elasticache", "list_tags_for_resource", ResourceName=arn)
+        tags: Sequence[Any] = answer.get("TagList", ())
+        return tags
+
+
+class ElastiCacheSource(ElastiCacheRegion):
+    """One region's replication groups.
+
+    A pass makes four calls for each hundred of what they list: DescribeReplicationGroups, DescribeCacheClusters (for
+    engine versions and, with cluster mode on, for the nodes' addresses), DescribeUsers and GetResources; without any
+    replication group, the first two. Arguments are those of `RegionalSource`.
+    """
+
+    tagged: ClassVar[Sequence[str]] = ("elasticache:user", "elasticache:replicationgroup")
 
     def __init__(
         self,
@@ -41,52 +55,29 @@ class ElastiCacheSource:
         selector: Selector = EVERYTHING,
         managed_tag: str = MANAGED_TAG,
     ) -> None:
-        self.name = name
-        self._open_session = open_session
-        self._selector = selector
-        self._managed_tag = managed_tag
-        self._tags = TagReader(["elasticache:user", "elasticache:replicationgroup"], _list_tags)
-        self._versions: dict[str, str] = {}
+        super().__init__(name, open_session, selector=selector, managed_tag=managed_tag)
+        self._nodes: Mapping[str, Member] = {}
 
-    async def read(self) -> Answer:
-        """Everything that exists now.
-
-        Raises:
-            DiscoveryError: no session, or one of the calls failed.
-        """
-        session = await self._open_session()
+    async def _list_resources(self, session: Session) -> Iterable[Candidate | Skipped]:
         async with all_or_error() as calls:
             groups = calls.create_task(
                 session.pages("elasticache", "describe_replication_groups", "ReplicationGroups")
             )
-            users = calls.create_task(session.pages("elasticache", "describe_users", "Users"))
-            versions = calls.create_task(self._read_versions(session))
-            tags = calls.create_task(self._tags.read_all(session))
-        answers = ElastiCacheAnswers(groups.result(), users.result(), versions.result())
-        by_arn = tags.result()
-        if by_arn is None:
-            by_arn = await self._tags.read_each(session, arns_of_interest(answers))
-        return records(
-            replace(answers, tags=by_arn),
-            place=session.place,
-            selector=self._selector,
-            managed_tag=self._managed_tag,
-        )
+            nodes = calls.create_task(self._list_nodes(session))
+        return [replication_group(raw, nodes.result()) for raw in groups.result()]
 
-    async def _read_versions(self, session: Session) -> dict[str, str]:
-        """Engine versions by cache cluster id; where they can't be read the last ones, since no rotation needs them."""
+    async def _list_nodes(self, session: Session) -> Mapping[str, Member]:
+        """Nodes by cache cluster id; where they can't be read the last ones, as far as they still belong to a group.
+
+        A rotation does without them: no database needs its engine version, and one with cluster mode on has its logins
+        verified where they are known, and else at the configuration endpoint alone.
+        """
         try:
-            clusters = await session.pages("elasticache", "describe_cache_clusters", "CacheClusters")
+            found = await session.pages(
+                "elasticache", "describe_cache_clusters", "CacheClusters", ShowCacheNodeInfo=True
+            )
         except AwsError as error:
-            _log.debug("engine_versions_unknown", source=self.name, error=str(error))
+            _log.debug("cache_clusters_unknown", source=self.name, error=str(error))
         else:
-            self._versions = {
-                one["CacheClusterId"]: one["EngineVersion"] for one in clusters if one.get("EngineVersion")
-            }
-        return self._versions
-
-
-async def _list_tags(session: Session, arn: str) -> Sequence[Any]:
-    answer = await session.call("elasticache", "list_tags_for_resource", ResourceName=arn)
-    tags: Sequence[Any] = answer.get("TagList", ())
-    return tags
+            self._nodes = members(found)
+        return self._nodes

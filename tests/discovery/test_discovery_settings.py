@@ -18,11 +18,11 @@ def refusal(model, value):
     return caught.value
 
 
-def test_without_a_configuration_elasticache_is_read_every_five_minutes():
+def test_without_a_configuration_every_kind_is_read_every_five_minutes():
     settings = DiscoverySettings()
     assert settings.interval == timedelta(minutes=5)
     [source] = settings.sources
-    assert source.types == (DatabaseKind.ELASTICACHE,)
+    assert set(source.types) == set(DatabaseKind) - {DatabaseKind.STATIC}
     assert source.regions == ()
     assert source.tags == {"*": ("*",)}
 
@@ -52,8 +52,6 @@ def test_sources_are_read_as_people_write_them():
         ({"interval": "soon"}, "length of time"),
         ({"interval": "0s"}, "more than nothing"),
         ({"intervall": "5m"}, "Extra inputs"),
-        ({"sources": [{"types": ["memorydb"]}]}, "memorydb is not supported yet"),
-        ({"sources": [{"types": ["elasticache-serverless"]}]}, "not supported yet"),
         ({"sources": [{"types": ["static"]}]}, "allowed are elasticache, elasticache-serverless, memorydb"),
         ({"sources": [{"types": ["rds"]}]}, "allowed are"),
         ({"sources": [{"types": []}]}, "at least 1 item"),
@@ -153,13 +151,28 @@ def names(section, *, default_region=None, databases=()):
     return [source.name for source in sources]
 
 
-def test_every_region_of_every_entry_is_a_source():
-    section = {"sources": [{"regions": ["us-east-1", "eu-west-1"]}, {"regions": ["us-east-1", "us-east-1"]}]}
-    assert names(section) == ["elasticache/us-east-1", "elasticache/eu-west-1", "elasticache/us-east-1/1"]
+def test_every_type_and_region_of_every_entry_is_a_source():
+    one, two = ["elasticache"], ["elasticache", "memorydb", "memorydb"]
+    section = {
+        "sources": [
+            {"types": one, "regions": ["us-east-1", "eu-west-1"]},
+            {"types": two, "regions": ["us-east-1", "us-east-1"]},
+        ]
+    }
+    assert names(section) == [
+        "elasticache/us-east-1",
+        "elasticache/eu-west-1",
+        "elasticache/us-east-1/1",
+        "memorydb/us-east-1",
+    ]
 
 
 def test_without_regions_the_default_one_is_read():
-    assert names({}, default_region="eu-central-1") == ["elasticache/eu-central-1"]
+    assert names({}, default_region="eu-central-1") == [
+        "elasticache/eu-central-1",
+        "elasticache-serverless/eu-central-1",
+        "memorydb/eu-central-1",
+    ]
 
 
 def test_without_any_region_the_error_says_what_to_do():

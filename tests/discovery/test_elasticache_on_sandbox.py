@@ -30,7 +30,9 @@ class Account:
         self.sandbox = sandbox
         self.region = region
         self.elasticache = sandbox.boto3("elasticache", region=region)
-        settings = DiscoverySettings.model_validate({"sources": [{"regions": [region]}]})
+        settings = DiscoverySettings.model_validate(
+            {"sources": [{"types": ["elasticache"], "regions": [region]}]}
+        )
         self.scanner = Scanner(configured_sources(settings, [], sessions, default_region=None))
         self._seen = 0
 
@@ -228,10 +230,13 @@ async def test_nothing_disappears_because_aws_fails(account, sandbox):
     north.user_group("staff", ["app"])
     north.replication_group("orders", ["staff"], NumCacheClusters=1)
     await north.start()
-    north.elasticache.delete_replication_group(ReplicationGroupId="orders")
-    sandbox.settle()
     denied = {"action": "fail", "code": "AccessDenied", "status": 403, "count": None}
-    for operation in ("DescribeReplicationGroups", "DescribeUsers"):
+    north.elasticache.modify_user_group(UserGroupId="staff", UserIdsToRemove=["app"])
+    sandbox.settle()
+    for operation in ("DescribeUsers", "DescribeReplicationGroups"):
+        if operation == "DescribeReplicationGroups":
+            north.elasticache.delete_replication_group(ReplicationGroupId="orders")
+            sandbox.settle()
         with sandbox.fault("elasticache", operation, **denied):
             inventory, _ = await north.scan()
         assert list(inventory.databases) == ["orders", "orders-reader"]

@@ -1,16 +1,51 @@
+from dataclasses import replace
+
 import pytest
 
 from discovery.model import Authentication, Database, DatabaseKind, Endpoint, Service, UserKey, UserStatus
-from discovery.sources.elasticache_records import ElastiCacheAnswers, arns_of_interest, records
+from discovery.sources.elasticache_records import members, replication_group
+from discovery.sources.listing import Listing
+from discovery.sources.users import ELASTICACHE_USERS
 from discovery.tags import EVERYTHING, parse_selector
 from tests.discovery.elasticache_answers import PLACE, endpoint, group, group_arn, user, user_arn
 
 
+def listed(groups, users=(), nodes=()):
+    """The listing of what AWS answers; `nodes` are `CacheClusters` of DescribeCacheClusters."""
+    known = members(nodes)
+    listing = Listing.of(ELASTICACHE_USERS, [replication_group(raw, known) for raw in groups])
+    return replace(listing, users=tuple(users))
+
+
 def read(
-    *, groups=(), users=(), versions=None, tags=None, selector=EVERYTHING, managed_tag="teleport.dev/managed"
+    *, groups=(), users=(), nodes=(), tags=None, selector=EVERYTHING, managed_tag="teleport.dev/managed"
 ):
-    answers = ElastiCacheAnswers(groups, users, versions or {}, tags or {})
-    return records(answers, place=PLACE, selector=selector, managed_tag=managed_tag)
+    listing = listed(groups, users, nodes)
+    return listing.answer(tags or {}, place=PLACE, selector=selector, managed_tag=managed_tag)
+
+
+def node(cluster_id, version="8.0.1", *addresses):
+    """A cache cluster, with one node for each address (host names, or None for one that is being made)."""
+    raw = {"CacheClusterId": cluster_id, "EngineVersion": version}
+    nodes = [{"Endpoint": endpoint(address) if address else None} for address in addresses]
+    return raw | ({"CacheNodes": nodes} if nodes else {})
+
+
+SHARDS = ("orders-0001-001", "orders-0001-002", "orders-0002-001", "orders-0002-002")
+
+
+def cluster_group(**changes):
+    """A replication group with cluster mode on: two shards of two nodes, whose addresses it does not tell."""
+    shards = [
+        {
+            "NodeGroupId": number,
+            "NodeGroupMembers": [{"CacheClusterId": one} for one in SHARDS if number in one],
+        }
+        for number in ("-0001-", "-0002-")
+    ]
+    configuration = endpoint("clustercfg.orders.abc123.use1.cache.amazonaws.com")
+    wish = {"ClusterEnabled": True, "ConfigurationEndpoint": configuration, "NodeGroups": shards}
+    return group("orders", **wish | changes)
 
 
 def names(answer):
@@ -24,7 +59,7 @@ def reasons(answer):
 def test_a_group_is_a_database_for_its_primary_and_one_for_its_reader():
     answer = read(
         groups=[group("orders")],
-        versions={"orders-001": "8.0.1", "orders-002": "8.0.1"},
+        nodes=[node("orders-001"), node("orders-002")],
         tags={group_arn("orders"): {"env": "prod"}},
     )
     primary, reader = answer.databases
@@ -74,9 +109,17 @@ def test_a_tag_cannot_pass_for_a_fact():
     assert found.database.labels["account-id"] == "111111111111"
 
 
-@pytest.mark.parametrize("versions", [{}, {"orders-001": "7.0.7", "orders-002": "7.1.0"}])
-def test_an_engine_version_that_is_unknown_or_changing_is_left_out(versions):
-    [found, _] = read(groups=[group()], versions=versions).databases
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [],
+        [node("orders-001", "7.1.0")],
+        [node("orders-001", "7.0.7"), node("orders-002", "7.1.0")],
+        [node("orders-001", ""), node("orders-002", "")],
+    ],
+)
+def test_an_engine_version_that_is_unknown_or_changing_is_left_out(nodes):
+    [found, _] = read(groups=[group()], nodes=nodes).databases
     assert found.database.engine_version is None
     assert "engine-version" not in found.database.labels
 
@@ -88,8 +131,9 @@ def test_an_engine_version_that_is_unknown_or_changing_is_left_out(versions):
         ({"Status": "deleting"}, "it is deleting", True),
         ({"Status": "create-failed"}, "it is create-failed", True),
         ({"TransitEncryptionEnabled": False}, "in-transit encryption is off", False),
-        ({"ClusterEnabled": True}, "cluster mode is not supported yet", False),
-        ({"ConfigurationEndpoint": endpoint("clustercfg.x")}, "cluster mode is not supported yet", False),
+        ({"Engine": "memcached"}, "its engine is memcached", False),
+        ({"ClusterEnabled": True}, "it has no endpoint yet", True),
+        ({"ClusterEnabled": True, "ConfigurationEndpoint": {"Port": 6379}}, "it has no endpoint yet", True),
         ({"NodeGroups": [{"NodeGroupId": "0001"}]}, "it has no endpoint yet", True),
         ({"NodeGroups": [{"PrimaryEndpoint": {"Port": 6379}}]}, "it has no endpoint yet", True),
     ],
@@ -106,6 +150,42 @@ def test_a_group_that_cannot_be_served_is_left_out_with_a_reason(changes, reason
 @pytest.mark.parametrize("status", ["available", "modifying", "snapshotting"])
 def test_a_group_that_is_being_worked_on_is_served(status):
     assert names(read(groups=[group(Status=status)])) == ["orders", "orders-reader"]
+
+
+def test_with_cluster_mode_on_a_group_is_one_database_with_every_shards_nodes():
+    nodes = [node(one, "7.1.0", f"{one}.orders.abc123.use1") for one in SHARDS]
+    [found] = read(groups=[cluster_group()], nodes=nodes).databases
+    database = found.database
+    assert database.name == "orders"
+    assert database.cluster_mode
+    assert database.endpoint == Endpoint("clustercfg.orders.abc123.use1.cache.amazonaws.com", 6379)
+    assert database.nodes == tuple(Endpoint(f"{one}.orders.abc123.use1", 6379) for one in SHARDS)
+    assert database.engine_version == "7.1.0"
+    assert database.labels["endpoint-type"] == "configuration"
+    assert found.key == f"{group_arn('orders')}/configuration"
+
+
+def test_a_configuration_endpoint_alone_says_cluster_mode():
+    [found] = read(groups=[cluster_group(ClusterEnabled=None)]).databases
+    assert found.database.cluster_mode
+
+
+def test_nodes_that_are_unknown_being_made_or_of_another_group_are_left_out():
+    known, making = SHARDS[0], SHARDS[1]
+    nodes = [node(known, "7.1.0", "first"), node(making, "7.1.0", None), node("stock-0001-001", "7.1.0", "x")]
+    [found] = read(groups=[cluster_group()], nodes=nodes).databases
+    assert found.database.nodes == (Endpoint("first", 6379),)
+    assert found.database.engine_version is None
+
+
+def test_without_known_nodes_the_configuration_endpoint_is_left():
+    [found] = read(groups=[cluster_group()]).databases
+    assert found.database.endpoints == (found.database.endpoint,)
+
+
+def test_a_user_reaches_a_cluster_mode_database():
+    [found] = read(groups=[cluster_group()], users=[user()]).users
+    assert found.databases == (f"{group_arn('orders')}/configuration",)
 
 
 def test_a_user_reaches_the_databases_that_share_a_user_group_with_it():
@@ -210,11 +290,11 @@ def test_the_selector_chooses_databases_and_with_them_users():
 
 
 def test_tags_are_needed_only_of_what_can_be_served_and_who_reaches_it():
-    answers = ElastiCacheAnswers(
+    listing = listed(
         [group("orders"), group("plain", TransitEncryptionEnabled=False, UserGroupIds=["robots"])],
         [user("app"), user("robot", UserGroupIds=["robots"]), user("nobody", UserGroupIds=[])],
     )
-    assert arns_of_interest(answers) == (group_arn("orders"), user_arn("app"))
+    assert listing.arns_of_interest() == (group_arn("orders"), user_arn("app"))
 
 
 def test_an_empty_account_is_an_empty_answer():
