@@ -75,6 +75,7 @@ _NOT_FOUND = {
     "ReplicationGroupNotFoundFault",
     "ACLNotFoundFault",
     "ClusterNotFoundFault",
+    "ServerlessCacheNotFoundFault",
 }
 _CONFLICTS = {"ResourceExistsException", "InvalidUserState", "InvalidUserStateFault"}
 _ACTION = re.compile(r"not authorized to perform:? ([a-z-]+:\w+)(?: on resource:? (\S+))?")
