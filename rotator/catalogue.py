@@ -3,10 +3,11 @@
 Pure bookkeeping: every change gives the `Update` that says it, or None where nothing changed.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 
 from discovery import model
 from proxy.directory import Credential, Database, Directory, Tls, Update
+from rotator.tokens import grant
 
 __all__ = ["Catalogue", "directory_databases"]
 
@@ -17,11 +18,10 @@ def directory_databases(inventory: model.Inventory, logged_in: Container[str]) -
     `logged_in` holds these users' credential keys, whether or not their passwords are known yet.
     """
     users: dict[str, dict[str, str]] = {name: {} for name in inventory.databases}
-    for user in inventory.users.values():
-        if str(user.key) in logged_in:
-            for name in user.databases:
-                if name in users:
-                    users[name][user.name] = str(user.key)
+    for user, database in _pairs(inventory):
+        key = credential_key(user, database)
+        if key is not None and key in logged_in:
+            users[database.name][user.name] = key
     for database in inventory.databases.values():
         for handed_on in database.handed_on:
             users[database.name][handed_on.name] = handed_on_key(database.name, handed_on.name)
@@ -39,6 +39,23 @@ def directory_databases(inventory: model.Inventory, logged_in: Container[str]) -
         )
         for name, database in inventory.databases.items()
     }
+
+
+def _pairs(inventory: model.Inventory) -> Iterator[tuple[model.User, model.Database]]:
+    for user in inventory.users.values():
+        for database in inventory.databases_of(user):
+            yield user, database
+
+
+def credential_key(user: model.User, database: model.Database) -> str | None:
+    """The key of the credential that logs a user in to a database: a token is for one cache, a password for all.
+
+    None: an IAM user that can have no token there.
+    """
+    if user.authentication is not model.Authentication.IAM:
+        return str(user.key)
+    allowed = grant(user, database)
+    return allowed.key if allowed is not None else None
 
 
 def handed_on_key(database: str, user: str) -> str:
@@ -71,9 +88,13 @@ class Catalogue:
     ) -> Update | None:
         """Serve what was discovered. Credentials that nothing refers to any longer go."""
         self._inventory, self._stale = inventory, True
-        self._kept = {str(key) for key, user in inventory.users.items() if user.managed}
+        iam = model.Authentication.IAM
+        keys = [(user, credential_key(user, database)) for user, database in _pairs(inventory)]
+        self._kept = {key for user, key in keys if key and (user.managed or user.authentication is iam)}
         self._kept |= {str(key) for key in released}
-        wanted = {str(key) for key in inventory.users} | {
+        # A user that reaches nothing for the moment keeps its password, too.
+        wanted = {str(key) for key, user in inventory.users.items() if user.authentication is not iam}
+        wanted |= {key for _, key in keys if key} | {
             handed_on_key(database.name, user.name)
             for database in inventory.databases.values()
             for user in database.handed_on

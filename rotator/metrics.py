@@ -35,6 +35,7 @@ class State:
     counters: Counters
     proxies: int
     now_of: Callable[[User], datetime]  # the time by the clock of a user's account
+    now: datetime  # the time by this machine's clock
     overdue_after: float  # seconds past its due time from which a rotation counts as overdue
 
 
@@ -67,6 +68,12 @@ class Metrics:
             buckets=_ROTATION_SECONDS,
             registry=self._registry,
         )
+        self._tokens = Counter(
+            "valkeeper_tokens",
+            "IAM tokens signed, and tries that failed for want of credentials.",
+            ["account", "region", "result"],
+            registry=self._registry,
+        )
         self._aws = Counter(
             "valkeeper_aws_requests",
             "Calls to AWS, by action and answer (OK or AWS's error code).",
@@ -84,6 +91,13 @@ class Metrics:
         self._rotations.labels(str(rotation.result)).inc()
         if rotation.result in {"rotated", "adopted"} and rotation.finished_at is not None:
             self._seconds.observe(rotation.finished_at - rotation.started_at)
+
+    def count_tokens(self, place: Place, signed: int, well: bool) -> None:
+        """Tokens were signed at a place, or could not be."""
+        if well:
+            self._tokens.labels(*place, "signed").inc(signed)
+        else:
+            self._tokens.labels(*place, "failed").inc()
 
     def render(self) -> bytes:
         """All of it, in Prometheus's text format."""
@@ -138,13 +152,22 @@ def _users(state: State) -> Iterator[Metric]:
     for standing in state.standings:
         now = state.now_of(standing.user)
         seconds = standing.password_age(now)
-        if seconds is not None and standing.care is not Care.PASSED_THROUGH:
+        if seconds is not None and standing.care.has_secret:
             age.add_metric([str(part) for part in standing.key], seconds)
         overdue += is_overdue(standing, now, state.overdue_after)
+    life = GaugeMetricFamily(
+        "valkeeper_token_life_seconds",
+        "How long the first of an IAM user's tokens to end still lives.",
+        labels=labels,
+    )
+    for standing in state.standings:
+        if standing.tokens is not None and standing.tokens.expires_at is not None:
+            left = standing.tokens.expires_at - state.now
+            life.add_metric([str(part) for part in standing.key], left.total_seconds())
     late = GaugeMetricFamily(
         "valkeeper_users_overdue", "Managed users whose rotation should have happened.", value=overdue
     )
-    yield from (users, age, late)
+    yield from (users, age, late, life)
 
 
 def _proxies(state: State) -> Iterator[Metric]:

@@ -129,7 +129,7 @@ class Rotations:
                 self._change(entry, replace(entry.standing, user=user, care=care))
             if care is not Care.MANAGED:
                 self._give_up(entry, "the user is no longer managed")
-            if care is Care.PASSED_THROUGH:
+            if not care.has_secret:
                 self._queue.remove(key)
             elif fresh and not entry.running:
                 self._queue.put(key, self._clock() + self._chance() * min(self._spread, 1.0))
@@ -146,10 +146,12 @@ class Rotations:
         """
         keys = [self._find(name) for name in names]
         for key in keys:
-            if self._entries[key].standing.care is not Care.MANAGED:
-                user = self._entries[key].standing.user
+            standing = self._entries[key].standing
+            if standing.care is Care.IAM:
+                raise UsageError(f"user {key.id} authenticates by IAM: it has no password to rotate")
+            if standing.care is not Care.MANAGED:
                 raise UsageError(
-                    f"user {user.key.id} is not managed: give it the tag that rotation.managed_tag names,"
+                    f"user {key.id} is not managed: give it the tag that rotation.managed_tag names,"
                     " and wait for the next discovery"
                 )
         return [self._ask(key, asked_by, Wish(retire=retire, force=force)) for key in dict.fromkeys(keys)]
@@ -169,7 +171,7 @@ class Rotations:
         `then` is called once, when that is done.
         """
         entry = self._entries.get(key)
-        if entry is None or entry.standing.care is Care.PASSED_THROUGH:
+        if entry is None or not entry.standing.care.has_secret:
             then()
             return
         entry.then.append(then)
@@ -302,7 +304,7 @@ class Rotations:
 
     def _queue_again(self, entry: _Entry, outcome: Outcome | None, error: AwsError | None) -> None:
         key, now = entry.standing.key, self._clock()
-        if entry.standing.care is Care.PASSED_THROUGH:  # it lost its tag while it was being adopted
+        if not entry.standing.care.has_secret:  # it lost its tag while it was being adopted
             for call in entry.then:
                 call()
             entry.then = []
@@ -385,9 +387,11 @@ class Rotations:
 
 
 def _care(user: User, before: Standing | None, released: set[UserKey]) -> Care:
+    if user.authentication is Authentication.IAM:
+        return Care.IAM  # tagged or not: it has no password to rotate
     if user.managed:
         return Care.MANAGED
     if user.authentication is not Authentication.PASSWORD:
         return Care.PASSED_THROUGH
-    was_ours = before is not None and before.care is not Care.PASSED_THROUGH and before.has_password
+    was_ours = before is not None and before.care.has_secret and before.has_password
     return Care.RELEASED if was_ours or user.key in released else Care.PASSED_THROUGH

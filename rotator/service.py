@@ -3,49 +3,36 @@
 import asyncio
 import signal
 import socket
-import time
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import structlog
 
-from discovery.aws import Sessions
+from discovery.aws import AwsCredentials, Sessions
 from discovery.errors import AwsError
 from discovery.model import Authentication, Inventory, Place, User, UserKey, UserState
 from discovery.scanner import Scanner
 from discovery.sources.configured import configured_sources
 from proxy import control
-from proxy.settings import socket_path
 from rotator.accounts import Accounts
 from rotator.admin import control_app, public_app
+from rotator.answers import Answers
 from rotator.catalogue import Catalogue
 from rotator.companion import Companion
 from rotator.config import Settings
 from rotator.engine import Engine
 from rotator.handed_on import HandedOnPasswords
 from rotator.http import bind_tcp, serve_control, serve_tcp
+from rotator.issuer import TokenIssuer
 from rotator.log import EventStream
-from rotator.metrics import Metrics, State, is_overdue
+from rotator.metrics import Metrics, State
 from rotator.observation import Secret
 from rotator.publisher import Publisher
-from rotator.requests import Request, Rotation
 from rotator.rotations import Rotations
 from rotator.schedule import Schedule
-from rotator.standing import Care, Standing, credential_of
+from rotator.standing import Standing, credential_of
 from rotator.verify import RealLogins
-from rotator.views import (
-    DatabaseView,
-    RotationRequest,
-    StatusView,
-    UserView,
-    database_views,
-    source_view,
-    user_view,
-)
 
 __all__ = ["Service", "serve"]
 
@@ -94,12 +81,11 @@ async def _run(
 
 
 class Service:
-    """All parts together, and what the API asks of them (`rotator.admin.Backend`)."""
+    """All parts together."""
 
     def __init__(self, settings: Settings, events: EventStream) -> None:
         self._settings = settings
         self._events = events
-        self._started_at = time.time()
         self._metrics = Metrics(self._state)
         self._sessions = Sessions(self._metrics.count_aws)
         self._accounts = Accounts(
@@ -122,6 +108,11 @@ class Service:
         self._catalogue = Catalogue()
         self._publisher = Publisher(settings.proxy.directory_socket, self._catalogue, self._refused)
         self._handed_on = HandedOnPasswords()
+        self._issuer = TokenIssuer(
+            self._credentials_of,
+            on_credentials=lambda fresh: self._publisher.publish(self._catalogue.take_credentials(fresh)),
+            on_signed=self._metrics.count_tokens,
+        )
         self._engine = Engine(
             interval=settings.rotation.interval,
             verifier=RealLogins(
@@ -141,7 +132,17 @@ class Service:
             on_rotation=self._metrics.count_rotation,
             on_schedule=self._reschedule,
         )
-        self._discovered = False
+        self._answers = Answers(
+            settings,
+            scanner=self._scanner,
+            rotations=self._rotations,
+            issuer=self._issuer,
+            publisher=self._publisher,
+            accounts=self._accounts,
+            metrics=self._metrics,
+            events=events,
+            discover=self.discover,
+        )
         self._census_errors: dict[Place, str] = {}
 
     # Running.
@@ -156,8 +157,9 @@ class Service:
                 tasks = [
                     group.create_task(self._publisher.serve(published)),
                     group.create_task(self._follow_discovery()),
-                    group.create_task(serve_control(control_app(self), folder / "admin.sock")),
-                    group.create_task(serve_tcp(public_app(self), listening)),
+                    group.create_task(self._issuer.run()),
+                    group.create_task(serve_control(control_app(self._answers), folder / "admin.sock")),
+                    group.create_task(serve_tcp(public_app(self._answers), listening)),
                 ]
                 await published.wait()
                 if companion is not None:
@@ -211,8 +213,9 @@ class Service:
             self._catalogue.take_credentials(self._handed_on.read(inventory.databases.values()))
         )
         self._rotations.take_inventory(inventory, released)
-        if not self._discovered:
-            self._discovered = True
+        self._issuer.take_inventory(inventory)
+        if not self._answers.ready:
+            self._answers.ready = True
             _log.info("ready", databases=len(inventory.databases), users=len(inventory.users))
 
     async def _released(self, inventory: Inventory) -> tuple[set[UserKey], set[UserKey]]:
@@ -265,104 +268,36 @@ class Service:
         credential = credential_of(standing)
         if credential is not None:
             self._publisher.publish(self._catalogue.take_credentials([credential]))
-        elif standing.care is Care.PASSED_THROUGH:
+        elif not standing.care.has_secret:
             self._publisher.publish(self._catalogue.drop_credentials([str(standing.key)]))
 
+    def _state(self) -> State:
+        return self._answers.state()
+
+    async def _credentials_of(self, place: Place) -> AwsCredentials | None:
+        session = self._sessions.at(place)
+        return await session.credentials() if session is not None else None
+
     def _refused(self, key: str, version_id: str) -> None:
-        """A proxy found both passwords of a user rejected: look at AWS, and answer in any case."""
+        """A proxy found all that it knows of a credential refused or expired: look again, and answer in any case."""
         _log.debug("looking_again", credential=key, version=version_id)
-        user = next((s.key for s in self._rotations.standings if str(s.key) == key), None)
-        if user is None:
-            self._publisher.publish(
-                self._catalogue.take_credentials(
-                    self._handed_on.read(self._catalogue.inventory.databases.values())
-                )
-            )
+
+        def answer() -> None:
             self._publisher.publish(self._catalogue.again(key))
-        else:
-            self._rotations.look_now(user, lambda: self._publisher.publish(self._catalogue.again(key)))
+
+        if self._issuer.renew_now(key, version_id, answer):
+            return
+        user = next((s.key for s in self._rotations.standings if str(s.key) == key), None)
+        if user is not None:
+            self._rotations.look_now(user, answer)
+            return
+        self._publisher.publish(
+            self._catalogue.take_credentials(
+                self._handed_on.read(self._catalogue.inventory.databases.values())
+            )
+        )
+        answer()
 
     def _reschedule(self) -> None:
         if self._schedule is not None:
             self._schedule.rotations_changed()
-
-    # What people ask.
-
-    def _now_of(self, user: User) -> datetime:
-        account = self._accounts.of(user)
-        return account.now() if account is not None else datetime.now(UTC)
-
-    def _state(self) -> State:
-        return State(
-            inventory=self._scanner.inventory,
-            standings=tuple(self._rotations.standings),
-            counters=self._publisher.counters,
-            proxies=len(self._publisher.proxies),
-            now_of=self._now_of,
-            overdue_after=self._settings.rotation.interval.total_seconds() / 3,
-        )
-
-    def readiness(self) -> tuple[bool, str]:
-        """Ready: a directory is published, and every source has answered or failed once."""
-        if not self._discovered:
-            return False, "the first discovery is under way"
-        return True, ""
-
-    def metrics(self) -> bytes:
-        """Prometheus's text."""
-        return self._metrics.render()
-
-    def status(self) -> StatusView:
-        """The service as a whole."""
-        state = self._state()
-        ready, reason = self.readiness()
-        return StatusView(
-            version=version("valkeeper"),
-            ready=ready,
-            reason=reason,
-            started_at=datetime.fromtimestamp(self._started_at, UTC),
-            databases=len(state.inventory.databases),
-            users=dict(Counter(standing.state for standing in state.standings)),
-            overdue=sum(is_overdue(s, self._now_of(s.user), state.overdue_after) for s in state.standings),
-            proxies=state.proxies,
-            connections_open=sum(database.open for database in state.counters.databases.values()),
-            sources=[source_view(source) for source in state.inventory.sources],
-            runtime_dir=str(self._settings.proxy.runtime_dir),
-            interval_seconds=self._settings.rotation.interval.total_seconds(),
-        )
-
-    def databases(self) -> list[DatabaseView]:
-        """All databases."""
-        inventory = self._scanner.inventory
-        per_database = next((one for one in self._settings.proxy.listeners if one.is_per_database), None)
-        sockets = (
-            {
-                name: str(socket_path(per_database.unix or "", self._settings.proxy.runtime_dir, name))
-                for name in inventory.databases
-            }
-            if per_database is not None
-            else {}
-        )
-        return database_views(inventory, self._rotations.standings, sockets)
-
-    def users(self) -> list[UserView]:
-        """All users."""
-        return [user_view(standing, self._now_of(standing.user)) for standing in self._rotations.standings]
-
-    def rotations(self) -> list[Rotation]:
-        """Runs, the latest first."""
-        return self._rotations.history
-
-    def ask(self, wanted: RotationRequest, asked_by: str) -> list[Request]:
-        """Ask for rotations."""
-        if wanted.all:
-            return self._rotations.ask_all(asked_by=asked_by, retire=wanted.retire, force=wanted.force)
-        return self._rotations.ask(wanted.users, asked_by=asked_by, retire=wanted.retire, force=wanted.force)
-
-    def asked(self, request_id: str) -> Request | None:
-        """A rotation that was asked for."""
-        return self._rotations.asked(request_id)
-
-    def events(self) -> AsyncIterator[dict[str, Any]]:
-        """What happens from now on."""
-        return self._events.follow()

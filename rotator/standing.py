@@ -1,6 +1,7 @@
 """How each user stands: what was last seen of it, and how its last run ended. For people, metrics and proxies."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -9,7 +10,7 @@ from proxy.directory import Credential
 from rotator.engine import Outcome, Result
 from rotator.observation import Secret, is_live
 
-__all__ = ["Care", "Standing", "credential_of"]
+__all__ = ["Care", "Standing", "TokenStanding", "credential_of"]
 
 
 class Care(StrEnum):
@@ -17,7 +18,25 @@ class Care(StrEnum):
 
     MANAGED = "managed"  # rotated, and logged in
     RELEASED = "released"  # lost its tag: still logged in, never rotated
+    IAM = "iam"  # logged in with tokens that are signed here
     PASSED_THROUGH = "passed-through"  # its own AUTH goes through untouched
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether Valkeeper logs the user in with a password of Secrets Manager, and so looks at it regularly."""
+        return self in {Care.MANAGED, Care.RELEASED}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStanding:
+    """How an IAM user's tokens stand."""
+
+    databases: tuple[str, ...] = ()  # where it is logged in, sorted
+    refusals: Mapping[str, str] = field(default_factory=dict)  # where it can't be, by database, and why
+    expires_at: datetime | None = (
+        None  # of the token that ends first, by this machine's clock; None: there is none
+    )
+    error: str | None = None  # why no new ones could be signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +51,7 @@ class Standing:
     error: str | None = None  # why the last run failed; None: it did not
     failures: int = 0  # in a row
     rotated_at: float | None = None  # seconds since the epoch: this instance's last promotion of it
+    tokens: TokenStanding | None = None  # of an IAM user
 
     @property
     def key(self) -> UserKey:
@@ -45,8 +65,17 @@ class Standing:
         return current is not None and current.password is not None
 
     @property
+    def logged_in_at(self) -> tuple[str, ...]:
+        """The databases where Valkeeper logs it in."""
+        if self.care is Care.IAM:
+            return self.tokens.databases if self.tokens is not None else ()
+        return self.user.databases if self.care.has_secret and self.has_password else ()
+
+    @property
     def state(self) -> str:
         """One word, or two, for a table."""
+        if self.care is Care.IAM:
+            return _token_state(self.tokens)
         if self.care is not Care.MANAGED:
             return str(self.care)
         if self.error is not None:
@@ -60,6 +89,9 @@ class Standing:
     @property
     def reason(self) -> str:
         """What is wrong, and what to do; empty where all is well."""
+        if self.tokens is not None:
+            refusals = (f"{database}: {reason}" for database, reason in sorted(self.tokens.refusals.items()))
+            return "; ".join([*([self.tokens.error] if self.tokens.error is not None else []), *refusals])
         if self.error is not None:
             return self.error
         if self.outcome is not None and self.outcome.result in {Result.LEFT, Result.WAITING}:
@@ -74,10 +106,20 @@ class Standing:
         return max(0.0, (now - current.created).total_seconds())
 
 
+def _token_state(tokens: TokenStanding | None) -> str:
+    if tokens is None:
+        return "new"
+    if tokens.error is not None:
+        return "failing"
+    if tokens.refusals:
+        return "blocked"
+    return "fresh" if tokens.databases else "new"
+
+
 def credential_of(standing: Standing) -> Credential | None:
     """What proxies log the user in with; None where Valkeeper holds no password, or does not log it in."""
     secret = standing.secret
-    if standing.care is Care.PASSED_THROUGH or secret is None or secret.current is None:
+    if not standing.care.has_secret or secret is None or secret.current is None:
         return None
     current, previous = secret.current, secret.previous
     if current.password is None:

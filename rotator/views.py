@@ -61,12 +61,13 @@ class UserView(_View):
     region: str
     arn: str
     databases: list[str]
-    care: str = Field(description="managed, released or passed-through")
+    care: str = Field(description="managed, released, iam or passed-through")
     state: str = Field(description="One word for how it stands.")
     reason: str = Field(description="What is wrong and what to do; empty where all is well.")
     status: str = Field(description="As AWS says.")
     version: str | None = Field(description="Version id of AWSCURRENT.")
     password_age_seconds: float | None
+    token_expires_at: datetime | None = Field(description="When the first of an IAM user's tokens ends.")
     due: datetime | None = Field(description="When its next rotation is due, by AWS's clock.")
     due_in_seconds: float | None
     secret_arn: str | None
@@ -132,9 +133,8 @@ def database_views(
     """All databases, by name."""
     users: dict[str, set[str]] = {}
     for standing in standings:
-        if standing.care is not Care.PASSED_THROUGH and standing.has_password:
-            for name in standing.user.databases:
-                users.setdefault(name, set()).add(standing.user.name)
+        for name in standing.logged_in_at:
+            users.setdefault(name, set()).add(standing.user.name)
     return [
         _database_view(database, users.get(name, set()), sockets.get(name))
         for name, database in sorted(inventory.databases.items())
@@ -175,6 +175,7 @@ def user_view(standing: Standing, now: datetime) -> UserView:
         status=user.status,
         version=secret.current.id if secret is not None and secret.current is not None else None,
         password_age_seconds=standing.password_age(now),
+        token_expires_at=standing.tokens.expires_at if standing.tokens is not None else None,
         due=due,
         due_in_seconds=(due - now).total_seconds() if due is not None else None,
         secret_arn=secret.arn if secret is not None else None,

@@ -1,6 +1,6 @@
 """The directory that proxies serve from, composed of inventories and credentials."""
 
-from discovery.model import DatabaseKind, HandedOnUser
+from discovery.model import Authentication, DatabaseKind, HandedOnUser
 from proxy.directory import Directory
 from rotator.catalogue import Catalogue, handed_on_key
 from tests.rotator.records import credential, database, inventory, user, user_key
@@ -88,6 +88,37 @@ def test_a_static_database_names_its_own_users():
     )
     catalogue = known(databases=(static,))
     assert catalogue.directory.databases["legacy"].users == {"batch": handed_on_key("legacy", "batch")}
+
+
+def iam_user(**changes):
+    return user("reporting", managed=False, authentication=Authentication.IAM, **changes)
+
+
+def test_an_iam_user_is_known_by_a_key_for_each_cache_and_endpoints_of_one_cache_share_it():
+    orders, reader = database(resource_id="orders"), database("orders-reader", resource_id="orders")
+    other = database("other", resource_id="other")
+    one = iam_user(databases=("orders", "orders-reader", "other"))
+    users = {
+        name: entry.users["reporting"]
+        for name, entry in known(one, databases=(orders, reader, other)).directory.databases.items()
+    }
+    assert users["orders"] == users["orders-reader"] == f"{one.key}/cache/orders"
+    assert users["other"] == f"{one.key}/cache/other"
+
+
+def test_an_iam_user_that_can_have_no_token_is_passed_through():
+    catalogue = known(iam_user(), databases=(database(resource_id="orders", engine_version="6.2"),))
+    assert catalogue.directory.databases["orders"].users == {}
+
+
+def test_a_token_goes_when_its_user_takes_a_password():
+    catalogue = known(iam_user(), databases=(database(resource_id="orders"),))
+    token = credential(f"{iam_user().key}/cache/orders", kind="iam")
+    catalogue.take_credentials([token])
+    update = catalogue.take_inventory(
+        inventory(user("reporting"), databases=(database(resource_id="orders"),))
+    )
+    assert update.removed_credentials == (token.key,)
 
 
 def heir(*, of, users, own=()):
