@@ -54,7 +54,10 @@ class RotationSettings(_Section):
         pattern=r"^[A-Za-z0-9/_+=.@-]{1,256}$",
         description="What the names of users' secrets begin with.",
     )
-    kms_key_id: str | None = Field(None, description="The KMS key of new secrets; none: AWS's own.")
+    kms_key_id: str | None = Field(
+        None,
+        description="The KMS key of the users' secrets, given to existing ones too; none: new ones get AWS's own.",
+    )
 
     @property
     def spread(self) -> timedelta:

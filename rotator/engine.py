@@ -13,11 +13,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+import structlog
 from pydantic import SecretStr
 
-from discovery.errors import ConflictError
+from discovery.errors import AwsError, ConflictError
 from discovery.model import Database, User, UserKey, UserState, UserStatus
+from rotator.attributes import Amendment
 from rotator.machine import (
+    Amend,
     Apply,
     Ask,
     Heal,
@@ -33,9 +36,12 @@ from rotator.machine import (
     plan,
 )
 from rotator.observation import Observation, Secret, Version, is_live
+from rotator.pacing import Pacing
 from rotator.verify import Verifier
 
 __all__ = ["Account", "Engine", "Listener", "Outcome", "Result", "Wish", "new_password"]
+
+_log = structlog.get_logger(__name__)
 
 _PASSWORD_LENGTH = 64
 _ALPHABET = string.ascii_letters + string.digits  # safe in every client, URL and ACL file
@@ -46,7 +52,6 @@ _SETTLE_FIRST, _SETTLE_GROWTH, _SETTLE_MOST = (
     5.0,
 )  # seconds between looks at a user that is modifying
 _SETTLE_FOR = 120.0  # seconds after which a run gives up waiting; the next one goes on
-_APPLY_FIRST, _APPLY_MOST = timedelta(seconds=1), timedelta(minutes=1)
 _ACKNOWLEDGE_WITHIN = 2.0  # seconds
 _TURNS = 40  # a rotation with a heal takes about ten; more means that rivals keep moving the labels
 
@@ -75,6 +80,12 @@ class VaultPort(Protocol):
 
     async def promote(self, secret: Secret, version: Version, current: Version) -> None:
         """Compare AWSCURRENT, and move it."""
+
+    def amendment(self, user: User, secret: Secret) -> Amendment | None:
+        """What of the secret's attributes is not as configured."""
+
+    async def amend(self, secret: Secret, changes: Amendment) -> None:
+        """Set these attributes."""
 
 
 class UserReads(Protocol):
@@ -125,6 +136,7 @@ class Result(StrEnum):
     FOLLOWED = "followed"  # another instance rotated meanwhile
     HEALED = "healed"
     RETIRED = "retired"
+    AMENDED = "amended"  # the secret's KMS key, description or tags were set, and nothing else
     IDLE = "idle"  # nothing to do
     WAITING = "waiting"  # the plan says: not yet
     LEFT = "left"  # the plan says: a person has to act
@@ -152,16 +164,6 @@ class Listener(Protocol):
         """A step that changed something was performed; `secret` is what was seen before it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Memory:
-    """What one instance remembers of one user, for pacing only."""
-
-    applied: str | None = None  # version id
-    times: int = 0
-    not_before: datetime | None = None
-    heals: tuple[datetime, ...] = ()
-
-
 class Engine:
     """Takes one user at a time as far as it goes. No user may be in two runs at once."""
 
@@ -181,8 +183,7 @@ class Engine:
         self._listener = listener
         self._acknowledged = acknowledged
         self._sleep = sleep
-        self._chance = chance
-        self._memories: dict[UserKey, _Memory] = {}
+        self._pacing = Pacing(interval, chance)
 
     async def run(
         self, user: User, databases: Sequence[Database], account: Account, wish: Wish | None = None
@@ -225,7 +226,7 @@ class Engine:
 
     def forget(self, key: UserKey) -> None:
         """Drop what is remembered of a user that is no longer managed."""
-        self._memories.pop(key, None)
+        self._pacing.forget(key)
 
     async def _observe(
         self, user: User, databases: Sequence[Database], account: Account, wish: Wish | None
@@ -237,7 +238,7 @@ class Engine:
         if state.status is UserStatus.ACTIVE:
             self._listener.observed(user, state, secret)
         now = account.now()
-        memory = self._recall(user.key, now)
+        memory = self._pacing.recall(user.key, now)
         wanted = wish is not None and secret is not None and not wish.granted(secret)
         pending = secret.pending if secret is not None and is_live(secret) else None
         return Observation(
@@ -255,6 +256,9 @@ class Engine:
             acknowledged=await self._served(user.key, secret),
             apply_not_before=memory.not_before if pending and memory.applied == pending.id else None,
             heals=len(memory.heals),
+            amendment=memory.to_amend(account.vault.amendment(user, secret), now)
+            if secret is not None
+            else None,
         )
 
     async def _served(self, key: UserKey, secret: Secret | None) -> bool:
@@ -290,12 +294,14 @@ class Engine:
                 )
             case Promote(version=version, current=current) if seen.secret is not None:
                 await account.vault.promote(seen.secret, version, current)
+            case Amend(amendment=amendment) if seen.secret is not None:
+                return await self._amend(user, account, seen, seen.secret, amendment)
             case Apply(versions=versions) | Heal(versions=versions) | Retire(versions=versions) if (
                 seen.secret is not None
             ):
                 if not await account.vault.unchanged(user.key, seen.secret):
                     return False
-                self._remember(user.key, step, seen.now)
+                self._pacing.remember(user.key, step, seen.now)
                 await account.writes.set_passwords(
                     user.key.id, tuple(v.password for v in versions if v.password is not None)
                 )
@@ -313,21 +319,18 @@ class Engine:
             if state is None or state.status is not UserStatus.MODIFYING:
                 return
 
-    def _recall(self, key: UserKey, now: datetime) -> _Memory:
-        memory = self._memories.get(key, _Memory())
-        return replace(memory, heals=tuple(at for at in memory.heals if at > now - self._interval))
-
-    def _remember(self, key: UserKey, step: Apply | Heal | Retire, now: datetime) -> None:
-        memory = self._recall(key, now)
-        match step:
-            case Heal():
-                memory = replace(memory, heals=(*memory.heals, now))
-            case Apply(versions=versions):
-                pending = versions[-1].id
-                times = memory.times + 1 if memory.applied == pending else 1
-                pause = min(_APPLY_FIRST * 2 ** min(times - 1, 10), _APPLY_MOST) * (0.5 + self._chance() / 2)
-                memory = replace(memory, applied=pending, times=times, not_before=now + pause)
-        self._memories[key] = memory
+    async def _amend(
+        self, user: User, account: Account, seen: Observation, secret: Secret, amendment: Amendment
+    ) -> bool:
+        """Set a secret's attributes. A password is worth more than they are, so a failure stops no rotation."""
+        try:
+            await account.vault.amend(secret, amendment)
+        except AwsError as error:
+            _log.warning("secret_not_amended", user=str(user.key), error=str(error))
+            self._pacing.remember_amendment(user.key, amendment, seen.now, failed=True)
+            return False
+        self._pacing.remember_amendment(user.key, amendment, seen.now, failed=False)
+        return True
 
 
 def _outcome(
@@ -350,6 +353,8 @@ def _outcome(
         result = Result.HEALED
     elif "retire" in steps:
         result = Result.RETIRED
+    elif "amend" in steps:
+        result = Result.AMENDED
     else:
         result = Result.IDLE
     return Outcome(result, tuple(steps), "", seen.secret, step.due)

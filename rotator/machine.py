@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from discovery.model import Authentication, UserStatus
+from rotator.attributes import Amendment
 from rotator.observation import Logins, Observation, Version, due_at, is_live, version_token
 
 __all__ = [
     "HEALS_PER_INTERVAL",
     "ROWS",
+    "Amend",
     "Apply",
     "Ask",
     "Heal",
@@ -93,6 +95,13 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Amend:
+    """Set the secret's KMS key, description and tags where they are not as configured. Makes no version."""
+
+    amendment: Amendment
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Nothing now: look again when `until` has come (None: soon)."""
 
@@ -114,7 +123,7 @@ class Idle:
     due: datetime
 
 
-Step = Settle | Seed | Ask | Heal | Promote | Apply | Retire | Stage | Wait | Leave | Idle
+Step = Settle | Seed | Ask | Heal | Promote | Apply | Retire | Stage | Amend | Wait | Leave | Idle
 
 
 # Decisions that rows share.
@@ -203,6 +212,12 @@ def _stage(seen: Observation) -> Step:
     if seen.secret is None:
         raise AssertionError("a row above has answered for users without a secret")
     return Stage(version_token(seen.secret), _current(seen).id, retire=seen.wanted_retire)
+
+
+def _amend(seen: Observation) -> Step:
+    if seen.amendment is None:
+        raise AssertionError("asked only where there is something to amend")
+    return Amend(seen.amendment)
 
 
 def _idle(seen: Observation) -> Step:
@@ -299,6 +314,11 @@ ROWS: tuple[Row, ...] = (
         _to_retire,
         lambda o: Retire((_current(o),)),
     ),
+    # Never while a version is pending ("unreachable" has answered for that): a rotation under way is finished with the
+    # key it was begun with, and nothing that a new key's policy forgot stands between a password's staging and its
+    # promotion. Before "stage", so that the next version is encrypted with the key that is configured now; the engine
+    # does not try a failed amendment again for a while, so it holds up no rotation.
+    Row("amend", lambda o: o.amendment is not None, _amend),
     Row(
         "foreign",
         lambda o: _due(o) and _foreign(o) and not o.force,

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pydantic import SecretStr
 
 from discovery.model import Authentication, UserStatus
+from rotator.attributes import Amendment, Attributes
 
 __all__ = ["Logins", "Observation", "Secret", "Version", "due_at", "is_live", "version_token"]
 
@@ -36,6 +37,7 @@ class Secret:
     previous: Version | None = None  # AWSPREVIOUS
     pending: Version | None = None  # AWSPENDING
     deleted: bool = False  # scheduled for deletion: unreadable until it is restored
+    attributes: Attributes = field(default_factory=Attributes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,9 @@ class Observation:
     acknowledged: bool = True  # every connected proxy logs in with AWSCURRENT
     apply_not_before: datetime | None = None  # backoff after earlier tries to apply the pending version
     heals: int = 0  # within the last interval, by this instance
+    amendment: Amendment | None = (
+        None  # of the secret's attributes; None: there is none, or it was tried lately
+    )
 
 
 def is_live(secret: Secret) -> bool:

@@ -5,14 +5,16 @@ The SecretString is the JSON of AWS's own ElastiCache rotation (`username`, `pas
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import SecretStr
 
 from discovery.aws import Session
-from discovery.errors import ConflictError, NotFoundError, PermanentError
+from discovery.errors import AwsError, ConflictError, NotFoundError, PermanentError
 from discovery.model import User, UserKey
+from rotator.attributes import Amendment, Attributes, amendment, attributes_of
 from rotator.observation import Secret, Version, version_token
 
 __all__ = ["Vault", "secret_name"]
@@ -30,6 +32,7 @@ def secret_name(prefix: str, key: UserKey) -> str:
 class _Described:
     arn: str
     labels: dict[str, str]  # staging label → version id
+    attributes: Attributes
     deleted: bool
 
 
@@ -63,7 +66,13 @@ class Vault:
             fresh[version_id] = known.get(version_id) or await self._fetch(described.arn, version_id)
         self._versions[described.arn] = fresh
         at = {label: fresh[version_id] for label, version_id in described.labels.items()}
-        return Secret(described.arn, at.get("AWSCURRENT"), at.get("AWSPREVIOUS"), at.get("AWSPENDING"))
+        return Secret(
+            described.arn,
+            at.get("AWSCURRENT"),
+            at.get("AWSPREVIOUS"),
+            at.get("AWSPENDING"),
+            attributes=described.attributes,
+        )
 
     async def unchanged(self, key: UserKey, secret: Secret) -> bool:
         """Whether the labels still are where they were seen: asked right before and after a change of the user."""
@@ -89,17 +98,14 @@ class Vault:
         """
         name = secret_name(self._prefix, user.key)
         if create:
-            key_id = {"KmsKeyId": self._kms_key_id} if self._kms_key_id else {}
+            wanted = attributes_of(user, self._kms_key_id)
             await self._session.mutate(
                 _SERVICE,
                 "create_secret",
                 Name=name,
-                Description=f"The password of {user.key.service} user {user.key.id}, kept fresh by Valkeeper",
-                Tags=[
-                    {"Key": "valkeeper:managed", "Value": "true"},
-                    {"Key": "valkeeper:user-arn", "Value": user.arn},
-                ],
-                **key_id,
+                Description=wanted.description,
+                Tags=_tag_list(wanted.tags.items()),
+                **({"KmsKeyId": wanted.kms_key_id} if wanted.kms_key_id else {}),
             )
         described = await self._describe(user.key)
         if described is None or described.labels:
@@ -147,6 +153,31 @@ class Vault:
                 raise
             raise ConflictError(str(error), operation=error.operation, code=error.code) from None
 
+    def amendment(self, user: User, secret: Secret) -> Amendment | None:
+        """What of a secret's KMS key, description and tags has to be set; None: nothing."""
+        return amendment(attributes_of(user, self._kms_key_id), secret.attributes)
+
+    async def amend(self, secret: Secret, changes: Amendment) -> None:
+        """Set these attributes. No version is made; AWS encrypts the labelled ones anew where the key changes.
+
+        Raises:
+            AwsError: as `Session.mutate`. The tags and the rest are set apart, and one's failure keeps no other back.
+        """
+        failure: AwsError | None = None
+        if changes.tags:
+            try:
+                await self._session.mutate(
+                    _SERVICE, "tag_resource", SecretId=secret.arn, Tags=_tag_list(changes.tags)
+                )
+            except AwsError as error:
+                failure = error
+        told = {"KmsKeyId": changes.kms_key_id, "Description": changes.description}
+        wanted = {name: value for name, value in told.items() if value is not None}
+        if wanted:
+            await self._session.mutate(_SERVICE, "update_secret", SecretId=secret.arn, **wanted)
+        if failure is not None:
+            raise failure
+
     async def names(self) -> set[str]:
         """The names of all secrets under the prefix: whoever has one was managed once.
 
@@ -178,7 +209,12 @@ class Vault:
             for label in stages
             if label in {"AWSCURRENT", "AWSPREVIOUS", "AWSPENDING"}
         }
-        return _Described(answer["ARN"], labels, deleted=answer.get("DeletedDate") is not None)
+        attributes = Attributes(
+            answer.get("KmsKeyId"),
+            answer.get("Description", ""),
+            {tag["Key"]: tag.get("Value", "") for tag in answer.get("Tags", ())},
+        )
+        return _Described(answer["ARN"], labels, attributes, deleted=answer.get("DeletedDate") is not None)
 
     async def _fetch(self, arn: str, version_id: str) -> Version:
         try:
@@ -202,6 +238,10 @@ class Vault:
             SecretString=value.get_secret_value(),
             VersionStages=[label],
         )
+
+
+def _tag_list(tags: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags]
 
 
 def _encode(user: User, password: SecretStr | None, *, succeeds: str | None, retire: bool) -> SecretStr:

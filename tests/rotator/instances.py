@@ -7,6 +7,7 @@ import ssl
 from datetime import timedelta
 
 from discovery.model import Database, DatabaseKind, Endpoint, Place, Tls
+from rotator.attributes import attributes_of
 from rotator.engine import Account, Engine
 from rotator.secrets import Vault, secret_name
 from rotator.users import ElastiCacheUsers, SharedReads
@@ -49,7 +50,13 @@ class Home:
         if adopted:
             value = {"username": user_id, "password": password, "user_arn": subject.user.arn}
             value["valkeeper"] = {"succeeds": None, "retire": False}
-            self.secretsmanager.create_secret(Name=subject.secret, SecretString=json.dumps(value))
+            own = attributes_of(subject.user, None)
+            self.secretsmanager.create_secret(
+                Name=subject.secret,
+                SecretString=json.dumps(value),
+                Description=own.description,
+                Tags=[{"Key": key, "Value": text} for key, text in own.tags.items()],
+            )
         self.elasticache.modify_user_group(UserGroupId=f"{self.database.name}-users", UserIdsToAdd=[user_id])
         self.sandbox.settle()
         return subject
@@ -124,7 +131,7 @@ class Subject:
 class Instance:
     """One instance: it knows only what AWS tells it. A new one is what a crash leaves."""
 
-    def __init__(self, home, interval=INTERVAL, **options):
+    def __init__(self, home, interval=INTERVAL, *, kms_key_id=None, **options):
         self.home = home
         self.steps = []
         self.seen = []
@@ -132,7 +139,7 @@ class Instance:
         self.acknowledged = True
         self.asked_to_acknowledge = []
         users = ElastiCacheUsers(home.session)
-        self.vault = Vault(home.session, prefix=PREFIX)
+        self.vault = Vault(home.session, prefix=PREFIX, kms_key_id=kms_key_id)
         self.account = Account(self.vault, SharedReads(users), users, home.session.now)
         self.engine = Engine(
             interval=interval,

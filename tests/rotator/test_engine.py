@@ -299,8 +299,8 @@ async def test_an_applied_password_that_stays_rejected_waits_longer_each_time(ho
             outcome = await instance.run(due)
             assert outcome.result is Result.WAITING
             waits.append(outcome.due - instance.account.now())
-            memory = instance.engine._memories[due.user.key]
-            instance.engine._memories[due.user.key] = _long_ago(memory)
+            memory = instance.engine._pacing._memories[due.user.key]
+            instance.engine._pacing._memories[due.user.key] = _long_ago(memory)
     assert waits[0] < waits[1] < waits[2]
     assert (await instance.run(due)).result is Result.ROTATED
     assert len(due.versions) == 2

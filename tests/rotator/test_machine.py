@@ -13,8 +13,10 @@ from pydantic import SecretStr
 
 from discovery.model import Authentication, UserStatus
 from rotator import machine
+from rotator.attributes import Amendment
 from rotator.machine import (
     ROWS,
+    Amend,
     Apply,
     Ask,
     Heal,
@@ -49,6 +51,7 @@ LIVE = version("n", succeeds="c")
 FIRST = version("n", succeeds="s")
 ORPHAN = version("o", succeeds="long-gone")
 FOREIGN = version("f", password=None, ours=False)
+REKEY = Amendment(kms_key_id="alias/new")
 
 
 def seen(held=None, *, c=None, n=None, **changes):
@@ -310,6 +313,32 @@ TABLE = {
         "idle",
         Idle(NOW + INTERVAL),
     ),
+    "attributes that are not as configured": (rests(amendment=REKEY), "amend", Amend(REKEY)),
+    "… come before the next version, so that it is encrypted with the right key": (
+        seen(DUE, c=ACCEPTED, wanted=True, amendment=REKEY),
+        "amend",
+        Amend(REKEY),
+    ),
+    "… and before what waits for a person": (
+        seen(DUE_WITH_FOREIGN, c=ACCEPTED, amendment=REKEY),
+        "amend",
+        Amend(REKEY),
+    ),
+    "… but never while a version is pending": (
+        rotates(UNREACHABLE, amendment=REKEY),
+        "unreachable",
+        Wait,
+    ),
+    "… nor before AWSCURRENT works": (
+        seen(secret(CURRENT), c=REJECTED, amendment=REKEY),
+        "heal",
+        Heal((CURRENT,)),
+    ),
+    "… nor before the old password is dropped": (
+        seen(secret(LEAKED, PREVIOUS), c=ACCEPTED, password_count=2, amendment=REKEY),
+        "retire",
+        Retire((LEAKED,)),
+    ),
     "8: otherwise": (rests(), "idle", Idle(NOW + INTERVAL)),
 }
 
@@ -385,7 +414,13 @@ def _promises_of_a_secret(observation, step):
             assert current.password is None or not works.rejected
         case Apply() | Heal() | Retire():
             _promises_of_setting(observation, step)
+        case Amend(amendment=amendment):
+            assert amendment == observation.amendment
+            assert not live
+            assert works is None or not works.rejected
+            assert current.password is None or works is not None
         case Idle():
+            assert observation.amendment is None
             assert not live
             assert not observation.wanted
             assert works is None or not works.rejected
@@ -459,6 +494,11 @@ def small_world():
     secrets = [secret(*labels) for labels in itertools.product(currents, [None, PREVIOUS], pendings)]
     flags = [*itertools.product([True, False], repeat=3)]
     paces = [(0, None), (3, None), (0, NOW + SECOND)]
+    for held, amendment in itertools.product(secrets, [None, REKEY]):
+        for c, n in itertools.product(
+            ANSWERS if held.current.password else [None], ANSWERS if is_live(held) else [None]
+        ):
+            yield seen(held, c=c, n=n, amendment=amendment, password_count=2)
     for held in [*secrets, secret(version("c", ours=False, readable=False, password=None))]:
         answers = itertools.product(
             ANSWERS if held.current.password else [None], ANSWERS if is_live(held) else [None]
@@ -542,6 +582,7 @@ circumstances = st.builds(
     acknowledged=st.booleans(),
     apply_not_before=st.none() | times,
     heals=st.integers(0, 5),
+    amendment=st.none() | st.just(REKEY),
 )
 
 

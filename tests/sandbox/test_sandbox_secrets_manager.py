@@ -147,12 +147,33 @@ def test_a_batch_holds_twenty_and_says_what_is_missing(secretsmanager, rotated):
 
 def test_key_description_and_tags(secretsmanager, unique):
     secretsmanager.create_secret(Name=unique, KmsKeyId="alias/one", Tags=[{"Key": "a", "Value": "1"}])
-    secretsmanager.update_secret(SecretId=unique, KmsKeyId="alias/two", Description="said")
+    secretsmanager.update_secret(SecretId=unique, KmsKeyId="1234abcd", Description="said")
     secretsmanager.tag_resource(SecretId=unique, Tags=[{"Key": "b", "Value": "2"}])
     secretsmanager.untag_resource(SecretId=unique, TagKeys=["a"])
     described = secretsmanager.describe_secret(SecretId=unique)
-    assert (described["KmsKeyId"], described["Description"]) == ("alias/two", "said")
+    assert (described["KmsKeyId"], described["Description"]) == ("1234abcd", "said")
     assert described["Tags"] == [{"Key": "b", "Value": "2"}]
+
+
+def test_an_alias_is_told_by_its_arn_and_awss_own_key_not_at_all(sandbox, secretsmanager, secret):
+    secretsmanager.update_secret(SecretId=secret, KmsKeyId="alias/mine")
+    assert secretsmanager.describe_secret(SecretId=secret)["KmsKeyId"] == (
+        f"arn:aws:kms:{sandbox.region}:{sandbox.account}:alias/mine"
+    )
+    for own in ("alias/aws/secretsmanager", ""):
+        secretsmanager.update_secret(SecretId=secret, KmsKeyId="1234abcd")
+        secretsmanager.update_secret(SecretId=secret, KmsKeyId=own)
+        assert "KmsKeyId" not in secretsmanager.describe_secret(SecretId=secret)
+
+
+def test_another_key_description_or_tag_makes_no_version(secretsmanager, rotated):
+    secret = rotated[0]
+    before = secretsmanager.list_secret_version_ids(SecretId=secret, IncludeDeprecated=True)["Versions"]
+    secretsmanager.update_secret(SecretId=secret, KmsKeyId="1234abcd", Description="said")
+    secretsmanager.tag_resource(SecretId=secret, Tags=[{"Key": "a", "Value": "1"}])
+    after = secretsmanager.list_secret_version_ids(SecretId=secret, IncludeDeprecated=True)["Versions"]
+    assert after == before
+    assert secretsmanager.get_secret_value(SecretId=secret)["SecretString"] == "new"
 
 
 def test_the_version_limit_counts_the_last_24_hours(sandbox, secretsmanager, secret):

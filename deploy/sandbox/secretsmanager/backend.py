@@ -67,7 +67,7 @@ class SecretsManager(BaseBackend, TaggableResourcesMixin):
             created=now,
             changed=now,
             description=params.get("Description", ""),
-            kms_key_id=params.get("KmsKeyId"),
+            kms_key_id=self._key(params.get("KmsKeyId")),
             tags=_tags(params),
         )
         version = self._put(secret, params, [CURRENT]) if any(_value(params)) else None
@@ -88,7 +88,8 @@ class SecretsManager(BaseBackend, TaggableResourcesMixin):
         secret = self.readable(params["SecretId"])
         version = self._put(secret, params, [CURRENT]) if any(_value(params)) else None
         secret.description = params.get("Description", secret.description)
-        secret.kms_key_id = params.get("KmsKeyId", secret.kms_key_id)
+        if "KmsKeyId" in params:
+            secret.kms_key_id = self._key(params["KmsKeyId"])
         secret.changed = time.time()
         return secret, version
 
@@ -160,6 +161,12 @@ class SecretsManager(BaseBackend, TaggableResourcesMixin):
         tags = self.readable(arn).tags
         for key in tag_keys:
             tags.pop(key, None)
+
+    def _key(self, named: str | None) -> str | None:
+        """Return a KMS key as DescribeSecret tells it: a key as it was named, an alias by its ARN, AWS's own not."""
+        alias = f"arn:{self.partition}:kms:{self.region_name}:{self.account_id}:{named}"
+        key = alias if named and named.startswith("alias/") else named
+        return None if not key or key.endswith(":alias/aws/secretsmanager") else key
 
     def _put(self, secret: Secret, params: Mapping[str, Any], stages: list[str]) -> Version:
         token = params.get("ClientRequestToken") or str(uuid.uuid4())
