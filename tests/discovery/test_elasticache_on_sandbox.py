@@ -1,102 +1,20 @@
 """The ElastiCache source through the real boto3, against an account of the sandbox's."""
 
-from collections import Counter
-
-import pytest
 from structlog.testing import capture_logs
 
-from discovery.aws import Sessions
 from discovery.model import Endpoint, UserStatus
-from discovery.scanner import Scanner
-from discovery.settings import DiscoverySettings
-from discovery.sources.configured import configured_sources
+from tests.discovery.region import DENIED, MANAGED, TAG, managed
 
-pytest_plugins = ["deploy.sandbox.fixtures"]
-
-TAG = "teleport.dev/managed"
-MANAGED = {"Key": TAG, "Value": "true"}
 FOUR_CALLS = {
-    "DescribeReplicationGroups": 1,
-    "DescribeUsers": 1,
-    "DescribeCacheClusters": 1,
-    "GetResources": 1,
+    "elasticache.DescribeReplicationGroups": 1,
+    "elasticache.DescribeUsers": 1,
+    "elasticache.DescribeCacheClusters": 1,
+    "tag.GetResources": 1,
 }
 
 
-class Account:
-    """One region of the sandbox's account, which no other test looks at, and a scanner that reads it."""
-
-    def __init__(self, sandbox, region, sessions):
-        self.sandbox = sandbox
-        self.region = region
-        self.elasticache = sandbox.boto3("elasticache", region=region)
-        settings = DiscoverySettings.model_validate(
-            {"sources": [{"types": ["elasticache"], "regions": [region]}]}
-        )
-        self.scanner = Scanner(configured_sources(settings, [], sessions, default_region=None))
-        self._seen = 0
-
-    def user(self, user_id, *, managed=False):
-        return self.elasticache.create_user(
-            UserId=user_id,
-            UserName=user_id,
-            Engine="valkey",
-            AccessString="on ~* +@all",
-            Passwords=["long-enough-for-aws"],
-            Tags=[MANAGED] if managed else [],
-        )["ARN"]
-
-    def user_group(self, group_id, users):
-        self.elasticache.create_user_group(UserGroupId=group_id, Engine="valkey", UserIds=users)
-        self.sandbox.settle()
-
-    def replication_group(self, group_id, user_groups=(), *, tls=True, tags=(), settle=True, **options):
-        self.elasticache.create_replication_group(
-            ReplicationGroupId=group_id,
-            ReplicationGroupDescription=group_id,
-            Engine="valkey",
-            TransitEncryptionEnabled=tls,
-            Tags=list(tags),
-            **({"UserGroupIds": list(user_groups)} if user_groups else {}),
-            **options,
-        )
-        if settle:
-            self.sandbox.settle()
-
-    async def scan(self):
-        """An inventory, and how often each operation was called for it in this region."""
-        await self.scanner.scan()
-        entries = self.sandbox.requests(self._seen)
-        self._seen = max((entry["sequence"] for entry in entries), default=self._seen)
-        calls = Counter(
-            entry["operation"]
-            for entry in entries
-            if entry["region"] == self.region and entry["operation"] != "GetCallerIdentity"
-        )
-        return self.scanner.inventory, dict(calls)
-
-    async def start(self):
-        """A first scan, so that what a test counts is a pass like any other."""
-        self._seen = max((entry["sequence"] for entry in self.sandbox.requests()), default=0)
-        await self.scan()
-
-
-@pytest.fixture
-def account(sandbox, monkeypatch):
-    """Opens a region of the account; each test names one of its own."""
-    for name, value in sandbox.environment().items():
-        monkeypatch.setenv(name, value)
-    sessions = Sessions()
-    yield lambda region: Account(sandbox, region, sessions)
-    sessions.close()
-
-
-def managed(inventory):
-    return {user.key.id: user.managed for user in inventory.users.values()}
-
-
-async def test_a_group_its_users_and_a_change_of_tag_in_four_calls_a_pass(account, sandbox):
-    east = account("us-east-2")
+async def test_a_group_its_users_and_a_change_of_tag_in_four_calls_a_pass(region, sandbox):
+    east = region("us-east-2")
     app, _ = east.user("app", managed=True), east.user("legacy")
     east.user("stranger", managed=True)
     east.user_group("staff", ["app", "legacy"])
@@ -136,8 +54,8 @@ async def test_a_group_its_users_and_a_change_of_tag_in_four_calls_a_pass(accoun
     ]
 
 
-async def test_everything_is_paged(account):
-    west = account("us-west-1")
+async def test_everything_is_paged(region):
+    west = region("us-west-1")
     users = [f"app-{number:03}" for number in range(101)]
     for user in users:
         west.user(user, managed=True)
@@ -149,15 +67,15 @@ async def test_everything_is_paged(account):
     inventory, calls = await west.scan()
     assert managed(inventory) == dict.fromkeys(users, True)
     assert calls == {
-        "DescribeReplicationGroups": 2,
-        "DescribeUsers": 2,
-        "DescribeCacheClusters": 1,
-        "GetResources": 2,
+        "elasticache.DescribeReplicationGroups": 2,
+        "elasticache.DescribeUsers": 2,
+        "elasticache.DescribeCacheClusters": 1,
+        "tag.GetResources": 2,
     }
 
 
-async def test_without_getresources_tags_are_read_one_by_one_and_only_where_needed(account, sandbox):
-    central = account("ca-central-1")
+async def test_without_getresources_tags_are_read_one_by_one_and_only_where_needed(region, sandbox):
+    central = region("ca-central-1")
     for user in ("app", "legacy", "stranger"):
         central.user(user, managed=user != "legacy")
     central.user_group("staff", ["app", "legacy"])
@@ -165,22 +83,20 @@ async def test_without_getresources_tags_are_read_one_by_one_and_only_where_need
     central.replication_group("plain", tls=False)
     await central.start()
     expected, _ = await central.scan()
-    denied = {"action": "fail", "code": "AccessDeniedException", "status": 400, "count": None}
     with (
-        sandbox.fault("resourcegroupstaggingapi", "GetResources", **denied),
+        sandbox.fault("resourcegroupstaggingapi", "GetResources", **DENIED),
         capture_logs() as logs,
     ):
         inventory, calls = await central.scan()
         await central.scan()
     assert inventory.databases == expected.databases
     assert inventory.users == expected.users
-    assert calls == FOUR_CALLS | {"ListTagsForResource": 3}
+    assert calls == FOUR_CALLS | {"elasticache.ListTagsForResource": 3}
     assert [one["event"] for one in logs] == ["tags_read_one_by_one"]  # once
 
-    both = {"action": "fail", "code": "AccessDenied", "status": 403, "count": None}
     with (
-        sandbox.fault("resourcegroupstaggingapi", "GetResources", **denied),
-        sandbox.fault("elasticache", "ListTagsForResource", **both),
+        sandbox.fault("resourcegroupstaggingapi", "GetResources", **DENIED),
+        sandbox.fault("elasticache", "ListTagsForResource", **DENIED),
     ):
         inventory, _ = await central.scan()
     assert inventory.users == expected.users  # nobody is released because IAM hides the tags
@@ -190,16 +106,15 @@ async def test_without_getresources_tags_are_read_one_by_one_and_only_where_need
     assert "elasticache:ListTagsForResource" in source.error
 
 
-async def test_one_by_one_a_busy_group_keeps_its_tags_and_a_deleted_user_has_none(account, sandbox):
-    tokyo = account("ap-northeast-1")
+async def test_one_by_one_a_busy_group_keeps_its_tags_and_a_deleted_user_has_none(region, sandbox):
+    tokyo = region("ap-northeast-1")
     for user in ("app", "going"):
         tokyo.user(user, managed=True)
     tokyo.user_group("staff", ["app", "going"])
     tokyo.replication_group("orders", ["staff"], tags=[{"Key": "env", "Value": "prod"}], NumCacheClusters=1)
-    denied = {"action": "fail", "code": "AccessDeniedException", "status": 400, "count": None}
     busy = {"action": "fail", "code": "InvalidReplicationGroupState", "match": "replicationgroup%3Aorders"}
     gone = {"action": "fail", "code": "UserNotFound", "match": "user%3Agoing"}
-    with sandbox.fault("resourcegroupstaggingapi", "GetResources", **denied):
+    with sandbox.fault("resourcegroupstaggingapi", "GetResources", **DENIED):
         await tokyo.start()
         assert managed(tokyo.scanner.inventory) == {"app": True, "going": True}
         with (
@@ -213,31 +128,30 @@ async def test_one_by_one_a_busy_group_keeps_its_tags_and_a_deleted_user_has_non
     assert managed(inventory) == {"app": True, "going": False}
 
 
-async def test_an_index_that_knows_nothing_is_not_believed(account):
-    south = account("sa-east-1")
+async def test_an_index_that_knows_nothing_is_not_believed(region):
+    south = region("sa-east-1")
     south.user("app")
     south.user_group("staff", ["app"])
     south.replication_group("orders", ["staff"], NumCacheClusters=1)
     await south.start()
     inventory, calls = await south.scan()
     assert managed(inventory) == {"app": False}
-    assert calls == FOUR_CALLS | {"ListTagsForResource": 2}
+    assert calls == FOUR_CALLS | {"elasticache.ListTagsForResource": 2}
 
 
-async def test_nothing_disappears_because_aws_fails(account, sandbox):
-    north = account("eu-north-1")
+async def test_nothing_disappears_because_aws_fails(region, sandbox):
+    north = region("eu-north-1")
     north.user("app", managed=True)
     north.user_group("staff", ["app"])
     north.replication_group("orders", ["staff"], NumCacheClusters=1)
     await north.start()
-    denied = {"action": "fail", "code": "AccessDenied", "status": 403, "count": None}
     north.elasticache.modify_user_group(UserGroupId="staff", UserIdsToRemove=["app"])
     sandbox.settle()
     for operation in ("DescribeUsers", "DescribeReplicationGroups"):
         if operation == "DescribeReplicationGroups":
             north.elasticache.delete_replication_group(ReplicationGroupId="orders")
             sandbox.settle()
-        with sandbox.fault("elasticache", operation, **denied):
+        with sandbox.fault("elasticache", operation, **DENIED):
             inventory, _ = await north.scan()
         assert list(inventory.databases) == ["orders", "orders-reader"]
         assert managed(inventory) == {"app": True}
@@ -249,10 +163,47 @@ async def test_nothing_disappears_because_aws_fails(account, sandbox):
     assert inventory.users == {}
 
 
-async def test_engine_versions_are_worth_no_failure(account, sandbox):
-    paris = account("eu-west-3")
+async def test_engine_versions_are_worth_no_failure(region, sandbox):
+    paris = region("eu-west-3")
     paris.replication_group("orders", NumCacheClusters=1)
-    with sandbox.fault("elasticache", "DescribeCacheClusters", "fail", code="AccessDenied", status=403):
+    with sandbox.fault("elasticache", "DescribeCacheClusters", **DENIED):
         await paris.start()
     assert list(paris.scanner.inventory.databases) == ["orders", "orders-reader"]
     assert paris.scanner.inventory.sources[0].error is None
+
+
+async def test_a_cluster_mode_group_is_verified_on_every_node(region, sandbox):
+    london = region("eu-west-2")
+    london.user("app", managed=True)
+    london.user_group("staff", ["app"])
+    london.replication_group("orders", ["staff"], ClusterMode="enabled", ReplicasPerNodeGroup=1)
+    raw = london.elasticache.describe_replication_groups(ReplicationGroupId="orders")["ReplicationGroups"][0]
+    with sandbox.fault("elasticache", "DescribeCacheClusters", **DENIED):
+        await london.start()
+    [orders] = london.scanner.inventory.databases.values()
+    assert orders.endpoint == Endpoint(*raw["ConfigurationEndpoint"].values())
+    assert orders.cluster_mode
+    assert orders.endpoints == (orders.endpoint,)  # nothing tells of the others
+
+    inventory, calls = await london.scan()
+    assert calls == FOUR_CALLS
+    [orders] = inventory.databases.values()
+    assert {node.port for node in orders.endpoints} == {
+        node.port for node in sandbox.nodes("orders") if node.region == "eu-west-2"
+    }
+    assert len(orders.endpoints) == 2
+    assert orders.engine_version == "8.1.0"
+    [app] = inventory.users.values()
+    assert app.databases == ("orders",)
+
+    with sandbox.fault("elasticache", "DescribeCacheClusters", **DENIED) as hit:
+        inventory, _ = await london.scan()
+        assert hit.hit
+    assert inventory.databases["orders"] == orders  # the nodes that were known
+
+
+async def test_a_region_without_groups_costs_two_calls(region):
+    empty = region("ap-southeast-1")
+    await empty.start()
+    _, calls = await empty.scan()
+    assert calls == {"elasticache.DescribeReplicationGroups": 1, "elasticache.DescribeCacheClusters": 1}
