@@ -1,6 +1,5 @@
 """The sandbox from Python: a real process with an account of its own, for a test, a demo or a benchmark."""
 
-import http.client
 import json
 import os
 import select
@@ -11,11 +10,10 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import urlencode, urlsplit
+from typing import Self
 
+from deploy.sandbox.account import Account
 from deploy.sandbox.controls import NodeInfo, SandboxError, SandboxFault
-from deploy.sandbox.provisioning import Provisioning
 
 __all__ = ["NodeInfo", "SandboxError", "SandboxFault", "SandboxProcess"]
 
@@ -23,7 +21,7 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 _READY_SECONDS = 60.0
 
 
-class SandboxProcess(Provisioning):
+class SandboxProcess(Account):
     """``python -m deploy.sandbox`` as a child process, ready when the constructor returns.
 
     Args:
@@ -36,8 +34,6 @@ class SandboxProcess(Provisioning):
     """
 
     def __init__(self, *, empty: bool = False, modify_delay: float = 0.3, port: int = 0) -> None:
-        self._session: Any = None
-        self._clients: dict[tuple[str, str], Any] = {}
         # Ours, so that it is removed even when the sandbox is killed.
         self._directory = tempfile.TemporaryDirectory(prefix="valkeeper-sandbox-")
         self._process = subprocess.Popen(
@@ -61,14 +57,10 @@ class SandboxProcess(Provisioning):
             start_new_session=True,
         )
         try:
-            self.about: dict[str, Any] = json.loads(self._first_line())
+            super().__init__(json.loads(self._first_line()))
         except BaseException:
             self.kill()
             raise
-        self.endpoint_url: str = self.about["endpoint_url"]
-        self.ca_file = Path(self.about["ca_file"])
-        self.account: str = self.about["account"]
-        self.region: str = self.about["region"]
 
     def __enter__(self) -> Self:
         return self
@@ -97,75 +89,6 @@ class SandboxProcess(Provisioning):
         """End the sandbox as a crash would; its servers go with it."""
         self._process.kill()
         self._collect()
-
-    def environment(self) -> dict[str, str]:
-        """Return the variables with which an AWS SDK talks to the sandbox and to nothing else."""
-        return dict(self.about["environment"])
-
-    def boto3(self, service: str, *, region: str | None = None, **options: Any) -> Any:
-        """Return a boto3 client, which does not retry unless `config` says otherwise.
-
-        Making one takes long, so one without options is made once.
-        """
-        region = region or self.region
-        if options:
-            return self._client(service, region, options)
-        if (service, region) not in self._clients:
-            self._clients[service, region] = self._client(service, region, {})
-        return self._clients[service, region]
-
-    def _client(self, service: str, region: str, options: dict[str, Any]) -> Any:
-        import boto3  # noqa: PLC0415 - not everybody who starts a sandbox asks AWS
-        from botocore.config import Config  # noqa: PLC0415
-
-        if self._session is None:
-            self._session = boto3.session.Session()
-        environment = self.environment()
-        settings = {
-            "region_name": region,
-            "endpoint_url": self.endpoint_url,
-            "aws_access_key_id": environment["AWS_ACCESS_KEY_ID"],
-            "aws_secret_access_key": environment["AWS_SECRET_ACCESS_KEY"],
-            "config": Config(retries={"total_max_attempts": 1}),
-        }
-        return self._session.client(service, **settings | options)
-
-    def redis(
-        self, node: NodeInfo, username: str | None = None, password: str | None = None, **options: Any
-    ) -> Any:
-        """Return a redis-py client of one server, over verified TLS, that does not retry."""
-        import redis  # noqa: PLC0415 - not everybody who starts a sandbox talks to Redis
-        from redis.backoff import NoBackoff  # noqa: PLC0415
-        from redis.retry import Retry  # noqa: PLC0415
-
-        settings = {"socket_timeout": 5, "decode_responses": True, "retry": Retry(NoBackoff(), 0)}
-        return redis.Redis(
-            host=node.host,
-            port=node.port,
-            username=username,
-            password=password,
-            ssl=True,
-            ssl_ca_certs=str(self.ca_file),
-            **settings | options,
-        )
-
-    def control(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None) -> Any:
-        """Call the control API and return its JSON; raises TimeoutError, or SandboxError if it refused."""
-        address = urlsplit(self.endpoint_url)
-        connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=120)
-        try:
-            target = f"/_sandbox/{path}" + (f"?{urlencode(query)}" if query else "")
-            headers = {"Content-Type": "application/json", "Connection": "close"}
-            connection.request(method, target, json.dumps(body) if body is not None else None, headers)
-            response = connection.getresponse()
-            answer = json.loads(response.read())
-        finally:
-            connection.close()
-        if response.status == http.HTTPStatus.GATEWAY_TIMEOUT:
-            raise TimeoutError(answer["error"])
-        if response.status != http.HTTPStatus.OK:
-            raise SandboxError(f"{method} {path}: {answer['error']}")
-        return answer
 
     def _first_line(self) -> str:
         output = self._process.stdout

@@ -16,6 +16,7 @@ from werkzeug.wrappers import Request, Response
 from deploy.sandbox.elasticache import ElastiCache
 from deploy.sandbox.faults import Fault, Faults
 from deploy.sandbox.fleet import Deployment
+from deploy.sandbox.iam_users import open_account
 from deploy.sandbox.memorydb import MemoryDB
 from deploy.sandbox.redis_nodes import Node
 from deploy.sandbox.requests import RequestLog
@@ -33,6 +34,8 @@ _ROUTES = Map(
         Rule("/_sandbox/", endpoint="describe", methods=["GET"]),
         Rule("/_sandbox/settled", endpoint="settle", methods=["GET"]),
         Rule("/_sandbox/modify-delay", endpoint="set_modify_delay", methods=["PUT", "POST"]),
+        Rule("/_sandbox/session-lifetime", endpoint="set_session_lifetime", methods=["PUT", "POST"]),
+        Rule("/_sandbox/accounts/<account>", endpoint="open_account", methods=["POST"]),
         Rule("/_sandbox/passwords/<user_id>", endpoint="passwords", methods=["GET"]),
         Rule("/_sandbox/secrets/<path:secret_id>/age", endpoint="age_secret", methods=["POST"]),
         Rule("/_sandbox/nodes", endpoint="nodes", methods=["GET"]),
@@ -95,6 +98,16 @@ class Control:
     def _set_modify_delay(self, request: Request) -> dict[str, Any]:
         self._world.timeline.delay = float(request.get_json()["seconds"])
         return {}
+
+    def _set_session_lifetime(self, request: Request) -> dict[str, Any]:
+        seconds = request.get_json()["seconds"]
+        self._world.session_lifetime = None if seconds is None else float(seconds)
+        return {}
+
+    def _open_account(self, _: Request, account: str) -> dict[str, Any]:
+        with self._world.lock:
+            key = open_account(account)
+        return {"account": account, "access_key_id": key.id, "secret_access_key": key.secret}
 
     def _passwords(self, request: Request, user_id: str) -> dict[str, Any]:
         backends = memorydb_backends if request.args.get("service") == "memorydb" else elasticache_backends

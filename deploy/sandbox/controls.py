@@ -135,12 +135,14 @@ class Controls:
         return self.control("GET", f"passwords/{user_id}", query)["passwords"]
 
     def nodes(self, database: str | None = None, service: Service | None = None) -> list[NodeInfo]:
-        """Return the Redis servers of one database (replication group, cluster, serverless cache) or of all."""
+        """Return the account's Redis servers, of one database (replication group, cluster, cache) or of all."""
         nodes = [NodeInfo(**node) for node in self.control("GET", "nodes")]
         return [
             node
             for node in nodes
-            if database in (None, node.replication_group) and service in (None, node.service)
+            if node.account == self.account
+            and database in (None, node.replication_group)
+            and service in (None, node.service)
         ]
 
     def node(self, node_id: str, what: Literal["stop", "start", "pause", "resume"]) -> NodeInfo:
@@ -150,6 +152,10 @@ class Controls:
     def set_modify_delay(self, seconds: float) -> None:
         """Say how long a change of a user or group takes; also of those that are under way."""
         self.control("PUT", "modify-delay", body={"seconds": seconds})
+
+    def set_session_lifetime(self, seconds: float | None) -> None:
+        """Say how long sessions of assumed roles live from now on; 0: they are over at once; None: as asked for."""
+        self.control("PUT", "session-lifetime", body={"seconds": seconds})
 
     def settle(self, timeout: float = 30.0) -> None:
         """Wait until nothing is modifying, creating or deleting. Raises TimeoutError."""

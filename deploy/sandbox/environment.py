@@ -9,12 +9,14 @@ ACCESS_KEY_ID = "AKIAVALKEEPERSANDBOX"
 SECRET_ACCESS_KEY = "sandbox"  # noqa: S105
 
 
-def variables(endpoint_url: str) -> dict[str, str]:
-    """Return the environment in which any AWS SDK talks to the sandbox and to nothing else."""
+def variables(
+    endpoint_url: str, access_key_id: str = ACCESS_KEY_ID, secret_access_key: str = SECRET_ACCESS_KEY
+) -> dict[str, str]:
+    """Return the environment in which any AWS SDK talks to the sandbox and to nothing else, as one account's user."""
     return {
         "AWS_ENDPOINT_URL": endpoint_url,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_ACCESS_KEY_ID": access_key_id,
+        "AWS_SECRET_ACCESS_KEY": secret_access_key,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
     }

@@ -1,6 +1,7 @@
 """The access keys that the sandbox knows: whose they are, what they sign with, and when they end."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 __all__ = ["AccessKey", "KeyRing"]
@@ -16,6 +17,7 @@ class AccessKey:
     arn: str  # of the caller, as GetCallerIdentity tells it
     session_token: str | None = field(default=None, repr=False)  # None: a user's, which does not expire
     expires_at: float | None = None  # seconds since the epoch
+    user_id: str = ""  # of the caller, too; of a session AROA…:name
 
     def has_expired(self, now: float) -> bool:
         """Whether its session is over."""
@@ -23,11 +25,16 @@ class AccessKey:
 
 
 class KeyRing:
-    """All of them, by id; safe from any thread."""
+    """All of them, by id; safe from any thread.
 
-    def __init__(self) -> None:
+    Args:
+        elsewhere: Finds the key of an id that was not added, if there is one.
+    """
+
+    def __init__(self, elsewhere: Callable[[str], AccessKey | None] = lambda _: None) -> None:
         self._lock = threading.Lock()
         self._keys: dict[str, AccessKey] = {}
+        self._elsewhere = elsewhere
 
     def add(self, key: AccessKey) -> None:
         """Know a key from now on."""
@@ -37,4 +44,5 @@ class KeyRing:
     def find(self, access_key_id: str) -> AccessKey | None:
         """The key of an id; None: nobody's."""
         with self._lock:
-            return self._keys.get(access_key_id)
+            key = self._keys.get(access_key_id)
+        return key or self._elsewhere(access_key_id)

@@ -29,14 +29,21 @@ class Call:
     user_agent: str
     json: bool
     """Whether the service speaks JSON; else it is the query protocol with XML."""
+    signing_name: str
+    """The service, as the signature calls it."""
+    presigned: bool
+    """Whether the signature is in the address; else it is in a header."""
 
     @classmethod
     def of(cls, environ: dict[str, Any], body: bytes) -> "Call":
         """Read the facts off a request."""
-        signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        presigned = "X-Amz-Credential" in query
+        credential = f"Credential={query['X-Amz-Credential'][0]}" if presigned else ""
+        signed = _CREDENTIAL.search(credential or environ.get("HTTP_AUTHORIZATION", ""))
         service = signed["service"] if signed else ""
         target = environ.get("HTTP_X_AMZ_TARGET", "")
-        form = {} if target else parse_qs(body.decode(errors="replace"))
+        form = {} if target else query | parse_qs(body.decode(errors="replace"))
         return cls(
             service=_BOTO3_NAMES.get(service, service),
             operation=target.rpartition(".")[2] or form.get("Action", [""])[0],
@@ -44,6 +51,8 @@ class Call:
             access_key_id=signed["key"] if signed else "",
             user_agent=environ.get("HTTP_USER_AGENT", ""),
             json=bool(target),
+            signing_name=service,
+            presigned=presigned,
         )
 
 

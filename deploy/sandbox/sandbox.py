@@ -7,13 +7,13 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from deploy.sandbox import elasticache, holdings, memorydb, secretsmanager, tagging
+from deploy.sandbox import elasticache, holdings, memorydb, secretsmanager, sts, tagging
 from deploy.sandbox.certificates import issue
 from deploy.sandbox.control import Control
 from deploy.sandbox.environment import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY, variables
 from deploy.sandbox.faults import Faults
 from deploy.sandbox.fleet import Fleet
-from deploy.sandbox.keys import AccessKey
+from deploy.sandbox.iam_users import open_account
 from deploy.sandbox.redis_nodes import HOST
 from deploy.sandbox.requests import RequestLog
 from deploy.sandbox.server import Gateway, serve
@@ -32,16 +32,13 @@ class Sandbox:
         certificates = issue(directory)
         self.ca_file = certificates.ca_file
         self._world = World(Fleet(certificates, directory), Timeline(modify_delay))
-        self._world.keys.add(
-            AccessKey(
-                ACCESS_KEY_ID, SECRET_ACCESS_KEY, ACCOUNT_ID, f"arn:aws:iam::{ACCOUNT_ID}:user/valkeeper"
-            )
-        )
+        open_account(ACCOUNT_ID, access_key_id=ACCESS_KEY_ID, secret_access_key=SECRET_ACCESS_KEY)
         self._log = RequestLog()
         faults = Faults()
         elasticache.install(self._world)
         memorydb.install(self._world)
         secretsmanager.install()
+        sts.install(self._world)
         tagging.install()
         control = Control(self._world, faults, self._log, self.about)
         self._server = serve(Gateway(self._world, faults, self._log, control), port)

@@ -1,25 +1,27 @@
 """The sandbox's HTTP server: AWS's face, and beside it the control API's."""
 
 import io
-import json
 import socket
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
-from xml.sax.saxutils import escape
 
-from moto.iam.models import get_account_id_from
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Response
 
+from deploy.sandbox.authentication import authenticate
 from deploy.sandbox.faults import Fault, Faults
 from deploy.sandbox.redis_nodes import HOST
+from deploy.sandbox.refusals import RefusedError, answer
 from deploy.sandbox.requests import Call, RequestLog
 from deploy.sandbox.world import World
 
 __all__ = ["CONTROL_PATH", "Gateway", "serve"]
 
 CONTROL_PATH = "/_sandbox/"
+_UNSIGNED = ("/moto-api", "/latest/", "/favicon.ico")  # moto's own pages
+_MOTO_ACCOUNT = "HTTP_X_MOTO_ACCOUNT_ID"
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -40,13 +42,32 @@ class Gateway:
             return self._control(environ, start_response)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         call = Call.of(environ, body)
-        entry = self._log.begin(call, get_account_id_from(call.access_key_id))
-        response = _refusal(self._strike(environ, call, body, "before"), call)
+        caller = self._world.keys.find(call.access_key_id)
+        entry = self._log.begin(call, caller.account if caller else "")
+        response = self._admit(environ, call, body)
+        if response is None:
+            response = _refusal(self._strike(environ, call, body, "before"), call)
         if response is None:
             response = self._perform(environ, call, body)
             response = _refusal(self._strike(environ, call, body, "after"), call) or response
         self._log.end(entry, response.status_code, response.get_data())
         return response(environ, start_response)
+
+    def _admit(self, environ: dict[str, Any], call: Call, body: bytes) -> Response | None:
+        if environ["PATH_INFO"].startswith(_UNSIGNED):
+            return None
+        try:
+            key = authenticate(environ, call, body, self._world.keys, time.time())
+        except RefusedError as refusal:
+            return answer(refusal.code, refusal.message, refusal.status, as_json=call.json)
+        # Also where the client says something else: moto believes this header before the key.
+        environ[_MOTO_ACCOUNT] = key.account
+        if call.presigned:
+            # Moto looks for the caller and the service nowhere else.
+            environ["HTTP_AUTHORIZATION"] = (
+                f"AWS4-HMAC-SHA256 Credential={key.id}/-/{call.region}/{call.signing_name}/aws4_request, "
+            )
+        return None
 
     def _strike(self, environ: dict[str, Any], call: Call, body: bytes, when: Any) -> Fault | None:
         fault = self._faults.strike(call, body, when)
@@ -62,9 +83,10 @@ class Gateway:
             with self._world.lock:
                 return Response.from_app(self._moto, environ, buffered=True)
         except NotImplementedError:
-            return _error(
-                call, "InvalidAction", f"The sandbox does not know {call.service} {call.operation}.", 400
-            )
+            message = f"The sandbox does not know {call.service} {call.operation}."
+            return answer("InvalidAction", message, 400, as_json=call.json)
+        except RefusedError as refusal:
+            return answer(refusal.code, refusal.message, refusal.status, as_json=call.json)
 
 
 def serve(gateway: Wsgi, port: int) -> BaseWSGIServer:
@@ -84,17 +106,6 @@ def _refusal(fault: Fault | None, call: Call) -> Response | None:
     if fault is None or fault.action == "hold":
         return None
     if fault.action == "throttle":
-        return _error(call, "ThrottlingException" if call.json else "Throttling", "Rate exceeded", 400)
-    return _error(call, fault.code, "The sandbox was asked to fail here.", fault.status)
-
-
-def _error(call: Call, code: str, message: str, status: int) -> Response:
-    if call.json:
-        body = json.dumps({"__type": code, "message": message})
-        return Response(body, status, {"x-amzn-errortype": code}, mimetype="application/x-amz-json-1.1")
-    kind = "Sender" if status < 500 else "Receiver"
-    body = (
-        f"<ErrorResponse><Error><Type>{kind}</Type><Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
-        "</Error><RequestId>00000000-0000-0000-0000-000000000000</RequestId></ErrorResponse>"
-    )
-    return Response(body, status, mimetype="text/xml")
+        code = "ThrottlingException" if call.json else "Throttling"
+        return answer(code, "Rate exceeded", 400, as_json=call.json)
+    return answer(fault.code, "The sandbox was asked to fail here.", fault.status, as_json=call.json)

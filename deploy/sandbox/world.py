@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass, field
 
 from deploy.sandbox.fleet import Fleet
+from deploy.sandbox.iam_users import find_key
 from deploy.sandbox.keys import KeyRing
 from deploy.sandbox.timeline import Timeline
 
@@ -16,5 +17,7 @@ class World:
 
     fleet: Fleet
     timeline: Timeline
-    keys: KeyRing = field(default_factory=KeyRing)
+    keys: KeyRing = field(default_factory=lambda: KeyRing(find_key))
+    session_lifetime: float | None = None
+    """Seconds that an assumed role's session lives, instead of what it was asked for."""
     lock: threading.RLock = field(default_factory=threading.RLock)
