@@ -125,5 +125,6 @@ def _say(change: Change) -> None:
             user=str(subject.key),
             user_name=subject.name,
             managed=subject.managed,
+            authentication=subject.authentication,
             databases=subject.databases,
         )
