@@ -1,4 +1,4 @@
-"""The APScheduler jobs: discovery at its interval, and one job for the whole queue of users, at its earliest time."""
+"""The APScheduler jobs: discovery at its interval, one for the whole queue of users at its earliest time, one for files."""
 
 import asyncio
 import time
@@ -12,6 +12,8 @@ from apscheduler.triggers.interval import IntervalTrigger
 from rotator.rotations import Rotations
 
 __all__ = ["Schedule"]
+
+_WATCH_EVERY = 2  # seconds
 
 # Late jobs run late rather than never (APScheduler drops them after a second unless told otherwise).
 _JOB = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
@@ -64,6 +66,16 @@ class Schedule:
             self._start_due, DateTrigger(when, timezone=UTC), id="rotations", replace_existing=True
         )
 
+    def watch(self, check: Callable[[], None] | None) -> None:
+        """Check for changed files from now on, every other second; None: there are none to be watched any longer."""
+        watching = self._scheduler.get_job("files") is not None
+        if check is None and watching:
+            self._scheduler.remove_job("files")
+        elif check is not None and not watching:
+            self._scheduler.add_job(
+                _on_the_loop, IntervalTrigger(seconds=_WATCH_EVERY, timezone=UTC), args=[check], id="files"
+            )
+
     def stop(self) -> None:
         """No more jobs."""
         if self._scheduler.running:
@@ -73,3 +85,8 @@ class Schedule:
         if self._rotations is not None:
             self._rotations.start_due(self._group)
             self.rotations_changed()
+
+
+async def _on_the_loop(check: Callable[[], None]) -> None:
+    """APScheduler runs what is no coroutine in a thread, where it would race with everything else."""
+    check()

@@ -107,7 +107,10 @@ class Service:
         self._taking_over = asyncio.Lock()
         self._catalogue = Catalogue()
         self._publisher = Publisher(settings.proxy.directory_socket, self._catalogue, self._refused)
-        self._handed_on = HandedOnPasswords()
+        self._handed_on = HandedOnPasswords(
+            self._sessions.open,
+            on_credentials=lambda read: self._publisher.publish(self._catalogue.take_credentials(read)),
+        )
         self._issuer = TokenIssuer(
             self._credentials_of,
             on_credentials=lambda fresh: self._publisher.publish(self._catalogue.take_credentials(fresh)),
@@ -158,6 +161,7 @@ class Service:
                     group.create_task(self._publisher.serve(published)),
                     group.create_task(self._follow_discovery()),
                     group.create_task(self._issuer.run()),
+                    group.create_task(self._handed_on.run()),
                     group.create_task(serve_control(control_app(self._answers), folder / "admin.sock")),
                     group.create_task(serve_tcp(public_app(self._answers), listening)),
                 ]
@@ -191,6 +195,7 @@ class Service:
 
     async def discover(self) -> Inventory:
         """Look at everything once, and serve what was found."""
+        self._handed_on.read_secrets()
         await self._scanner.scan()
         await self._take_over()
         return self._scanner.inventory
@@ -209,9 +214,9 @@ class Service:
     async def _serve(self, inventory: Inventory) -> None:
         released, unknown = await self._released(inventory)
         self._publisher.publish(self._catalogue.take_inventory(inventory, released | unknown))
-        self._publisher.publish(
-            self._catalogue.take_credentials(self._handed_on.read(inventory.databases.values()))
-        )
+        self._handed_on.take_inventory(inventory)
+        if self._schedule is not None:
+            self._schedule.watch(self._handed_on.check_files if self._handed_on.has_files else None)
         self._rotations.take_inventory(inventory, released)
         self._issuer.take_inventory(inventory)
         if not self._answers.ready:
@@ -285,17 +290,12 @@ class Service:
         def answer() -> None:
             self._publisher.publish(self._catalogue.again(key))
 
-        if self._issuer.renew_now(key, version_id, answer):
+        if self._issuer.renew_now(key, version_id, answer) or self._handed_on.look_now(key, answer):
             return
         user = next((s.key for s in self._rotations.standings if str(s.key) == key), None)
         if user is not None:
             self._rotations.look_now(user, answer)
             return
-        self._publisher.publish(
-            self._catalogue.take_credentials(
-                self._handed_on.read(self._catalogue.inventory.databases.values())
-            )
-        )
         answer()
 
     def _reschedule(self) -> None:

@@ -1,10 +1,46 @@
-"""Passwords of static databases' users, read from files."""
+"""Credentials that others keep in files: read when they change, and the last good one kept."""
+
+import asyncio
+from datetime import timedelta
 
 import pytest
 
 from discovery.model import DatabaseKind, HandedOnUser
-from rotator.handed_on import HandedOnPasswords, PasswordFileError, read_password
-from tests.rotator.records import database
+from rotator import schedule
+from rotator.handed_on import HandedOnPasswords, HandedOnStanding
+from rotator.schedule import Schedule
+from tests.rotator.records import database, inventory
+
+KEY = "static/legacy/user/batch"
+
+
+async def no_session(region, role):
+    raise AssertionError("files need no AWS")
+
+
+class Keeper(HandedOnPasswords):
+    """Handed-on passwords, and what they told since this was last asked."""
+
+    def __init__(self):
+        super().__init__(no_session, on_credentials=self._hear, clock=lambda: 1000.0)
+        self._heard = []
+
+    def _hear(self, credentials):
+        self._heard += credentials
+
+    def told(self):
+        heard, self._heard = self._heard, []
+        return heard
+
+    def error(self):
+        [standing] = self.standings
+        return standing.error
+
+
+def legacy(*users):
+    return inventory(
+        databases=[database("legacy", kind=DatabaseKind.STATIC, place=None, handed_on=tuple(users))]
+    )
 
 
 @pytest.fixture
@@ -15,76 +51,166 @@ def file(tmp_path):
     return path
 
 
-def legacy(path):
-    users = (HandedOnUser("batch", str(path)),)
-    return database("legacy", kind=DatabaseKind.STATIC, place=None, handed_on=users)
+@pytest.fixture
+def batch(file):
+    return legacy(HandedOnUser("batch", str(file)))
 
 
-@pytest.mark.parametrize("content", ["secret-text", "secret-text\n", "secret-text\r\n"])
-def test_one_line_end_is_not_part_of_the_password(file, content):
-    file.write_bytes(content.encode())
-    assert read_password(file).get_secret_value() == "secret-text"
+@pytest.fixture
+def keeper(batch):
+    keeper = Keeper()
+    keeper.take_inventory(batch)
+    return keeper
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o400, 0o640, 0o440])
-def test_the_owner_and_its_group_may_read_it(file, mode):
-    file.chmod(mode)
-    assert read_password(file).get_secret_value() == "first-password"
+def replaced(file, text):
+    """As careful writers do it: another file takes the name."""
+    fresh = file.with_name("fresh")
+    fresh.write_text(text)
+    fresh.chmod(0o600)
+    fresh.rename(file)
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o604, 0o660, 0o602, 0o601])
-def test_a_file_that_others_reach_is_refused_with_what_to_do(file, mode):
-    file.chmod(mode)
-    with pytest.raises(PasswordFileError, match=rf"mode 0{mode:o}.*chmod 0600"):
-        read_password(file)
+def test_a_file_is_read_at_once(keeper, file):
+    [credential] = keeper.told()
+    assert (credential.key, credential.kind, credential.username) == (KEY, "handed-on", "batch")
+    assert (credential.current.get_secret_value(), credential.previous) == ("first-password", None)
+    assert keeper.standings == (
+        HandedOnStanding(KEY, "batch", "legacy", "password_file", str(file), 1000.0, None),
+    )
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"two\nlines\n", b"x" * 5000, b"\xff\xfe"])
-def test_what_is_not_one_password_is_refused_and_not_repeated(file, content):
-    file.write_bytes(content)
-    with pytest.raises(PasswordFileError) as refusal:
-        read_password(file)
-    assert str(file) in str(refusal.value)
-    assert "two" not in str(refusal.value)
+def test_an_unchanged_file_gives_the_same_credential(keeper, batch):
+    first = keeper.told()
+    keeper.take_inventory(batch)
+    assert keeper.told() == first
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(PasswordFileError, match="no-such-file can't be read: No such file"):
-        read_password(tmp_path / "no-such-file")
+def test_an_unchanged_file_is_not_read_again(keeper, monkeypatch):
+    keeper.told()
+    monkeypatch.setattr("rotator.handed_on.read_password", lambda _: pytest.fail("it was read"))
+    keeper.check_files()
+    assert keeper.told() == []
 
 
-def test_an_unchanged_file_gives_the_same_credential(file):
-    passwords = HandedOnPasswords()
-    assert passwords.read([legacy(file)]) == passwords.read([legacy(file)])
-
-
-def test_a_new_password_keeps_the_one_before_beside_it(file):
-    passwords = HandedOnPasswords()
-    [first] = passwords.read([legacy(file)])
-    file.write_text("second-password\n")
-    [second] = passwords.read([legacy(file)])
+@pytest.mark.parametrize("change", [replaced, lambda file, text: file.write_text(text)])
+def test_a_file_that_was_replaced_is_read(keeper, file, change):
+    """By rename or in place; the password before it is kept beside it."""
+    [first] = keeper.told()
+    change(file, "the-second-password\n")
+    keeper.check_files()
+    [second] = keeper.told()
     assert second.version != first.version
-    assert (second.current.get_secret_value(), second.previous) == ("second-password", first.current)
+    assert (second.current.get_secret_value(), second.previous) == ("the-second-password", first.current)
 
 
-def test_a_version_says_nothing_of_the_password(file):
+def test_a_version_says_nothing_of_the_password(batch):
     """Two instances give the same password different versions: none can be looked up in a table."""
-    versions = {HandedOnPasswords().read([legacy(file)])[0].version for _ in range(2)}
+    versions = set()
+    for _ in range(2):
+        keeper = Keeper()
+        keeper.take_inventory(batch)
+        versions |= {credential.version for credential in keeper.told()}
     assert len(versions) == 2
 
 
-def test_the_last_good_password_survives_a_bad_file_and_the_error_goes_with_it(file):
-    passwords = HandedOnPasswords()
-    good = passwords.read([legacy(file)])
+def test_the_last_good_password_survives_a_bad_mode_and_the_error_goes_with_it(keeper, file, batch):
+    good = keeper.told()
     file.chmod(0o644)
-    assert passwords.read([legacy(file)]) == good
-    assert "chmod 0600" in passwords.errors["static/legacy/user/batch"]
+    keeper.check_files()
+    assert keeper.told() == []
+    assert "chmod 0600" in keeper.error()
+    keeper.take_inventory(batch)
+    assert keeper.told() == good
     file.chmod(0o600)
-    passwords.read([legacy(file)])
-    assert passwords.errors == {}
+    keeper.check_files()
+    assert keeper.error() is None
 
 
-def test_a_database_that_goes_takes_its_users_along(file):
-    passwords = HandedOnPasswords()
-    passwords.read([legacy(file)])
-    assert passwords.read([]) == ()
+def test_a_file_that_goes_and_comes_back(keeper, file, batch):
+    [first] = keeper.told()
+    file.unlink()
+    keeper.check_files()
+    assert "No such file" in keeper.error()
+    keeper.take_inventory(batch)
+    assert keeper.told() == [first]
+    replaced(file, "the-second-password\n")
+    keeper.check_files()
+    [second] = keeper.told()
+    assert (keeper.error(), second.previous) == (None, first.current)
+
+
+def test_a_refused_password_is_read_again_at_once_and_answered(keeper, file):
+    keeper.told()
+    replaced(file, "the-second-password\n")
+    told_by_then = []
+    assert keeper.look_now(KEY, lambda: told_by_then.extend(keeper.told())) is True
+    assert [c.current.get_secret_value() for c in told_by_then] == ["the-second-password"]
+
+
+def test_whoever_is_not_handed_on_is_somebody_elses(keeper):
+    assert keeper.look_now("elasticache/us-east-1/1/user/app", lambda: pytest.fail("answered")) is False
+
+
+def test_one_bad_file_keeps_no_other_back(file, tmp_path):
+    keeper = Keeper()
+    keeper.take_inventory(
+        legacy(HandedOnUser("missing", str(tmp_path / "nothing")), HandedOnUser("batch", str(file)))
+    )
+    assert [credential.key for credential in keeper.told()] == [KEY]
+    assert [standing.error is None for standing in keeper.standings] == [True, False]
+
+
+def test_a_user_that_goes_is_forgotten(keeper, batch):
+    keeper.told()
+    keeper.take_inventory(legacy())
+    assert (keeper.standings, keeper.has_files, keeper.told()) == ((), False, [])
+
+
+def test_a_user_that_is_read_from_another_file_keeps_its_password_until_then(keeper, batch, tmp_path):
+    [first] = keeper.told()
+    keeper.take_inventory(legacy(HandedOnUser("batch", str(tmp_path / "not-yet"))))
+    assert keeper.told() == [first]
+    assert "not-yet" in keeper.error()
+
+
+def test_nothing_shows_the_password(keeper, file):
+    assert "first-password" not in repr(keeper.standings) + repr(keeper.told())
+    file.write_text("first-password\nfirst-password\n")
+    keeper.check_files()
+    assert "first-password" not in keeper.error()
+
+
+# The job that watches.
+
+
+async def test_files_are_watched_while_there_are_any(keeper, file, monkeypatch):
+    """Nobody asks: the replaced file is found by the schedule's own job, which is there only for files."""
+    monkeypatch.setattr(schedule, "_WATCH_EVERY", 0.01)
+    found = asyncio.Event()
+
+    def check():
+        keeper.check_files()
+        if keeper.told():
+            found.set()
+
+    keeper.told()
+    async with asyncio.TaskGroup() as group:
+        jobs = Schedule(_nothing, timedelta(days=1), group)
+        jobs._scheduler.start()
+        try:
+            jobs.watch(check)
+            jobs.watch(check)
+            assert [job.id for job in jobs._scheduler.get_jobs()] == ["files"]
+            replaced(file, "the-second-password\n")
+            async with asyncio.timeout(10):
+                await found.wait()
+            jobs.watch(None)
+            jobs.watch(None)
+            assert jobs._scheduler.get_jobs() == []
+        finally:
+            jobs.stop()
+
+
+async def _nothing():
+    return None
