@@ -37,7 +37,7 @@ def aws_session(sandbox):
 
     async def open_it():
         session = await sessions.open(sandbox.region)
-        for service in ("elasticache", "secretsmanager"):
+        for service in ("elasticache", "memorydb", "secretsmanager"):
             for changes in (False, True):
                 await asyncio.to_thread(session._client, service, changes=changes)
         return session
