@@ -13,6 +13,7 @@ from discovery.scanner import Scanner
 from proxy.settings import socket_path
 from rotator.accounts import Accounts
 from rotator.config import Settings
+from rotator.handed_on import HandedOnPasswords
 from rotator.issuer import TokenIssuer
 from rotator.log import EventStream
 from rotator.metrics import Metrics, State, is_overdue
@@ -26,6 +27,7 @@ from rotator.views import (
     StatusView,
     UserView,
     database_views,
+    handed_on_view,
     source_view,
     user_view,
 )
@@ -43,6 +45,7 @@ class Answers:
         scanner: Scanner,
         rotations: Rotations,
         issuer: TokenIssuer,
+        handed_on: HandedOnPasswords,
         publisher: Publisher,
         accounts: Accounts,
         metrics: Metrics,
@@ -53,6 +56,7 @@ class Answers:
         self._scanner = scanner
         self._rotations = rotations
         self._issuer = issuer
+        self._handed_on = handed_on
         self._publisher = publisher
         self._accounts = accounts
         self._metrics = metrics
@@ -73,6 +77,7 @@ class Answers:
         return State(
             inventory=self._scanner.inventory,
             standings=tuple(self.standings()),
+            handed_on=self._handed_on.standings,
             counters=self._publisher.counters,
             proxies=len(self._publisher.proxies),
             now_of=self._now_of,
@@ -104,7 +109,7 @@ class Answers:
             reason=reason,
             started_at=datetime.fromtimestamp(self._started_at, UTC),
             databases=len(state.inventory.databases),
-            users=dict(Counter(standing.state for standing in state.standings)),
+            users=dict(Counter(state.user_states())),
             overdue=sum(is_overdue(s, self._now_of(s.user), state.overdue_after) for s in state.standings),
             proxies=state.proxies,
             connections_open=sum(database.open for database in state.counters.databases.values()),
@@ -129,7 +134,10 @@ class Answers:
 
     def users(self) -> list[UserView]:
         """All users."""
-        return [user_view(standing, self._now_of(standing.user)) for standing in self.standings()]
+        return [
+            *(user_view(standing, self._now_of(standing.user)) for standing in self.standings()),
+            *(handed_on_view(standing) for standing in self._handed_on.standings),
+        ]
 
     def rotations(self) -> list[Rotation]:
         """Runs, the latest first."""

@@ -43,6 +43,13 @@ class HandedOnStanding:
     read_at: float | None  # seconds since the epoch of the last good reading; None: never
     error: str | None  # why the last reading failed; None: it did not
 
+    @property
+    def state(self) -> str:
+        """One word for a table."""
+        if self.error is not None:
+            return "failing"
+        return "new" if self.read_at is None else "fresh"
+
 
 @dataclass(slots=True)
 class _Entry:

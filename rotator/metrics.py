@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from discovery.model import Inventory, Place, User
 from proxy.counters import CONNECT_SECONDS_BOUNDS, Counters
+from rotator.handed_on import HandedOnStanding
 from rotator.requests import Rotation
 from rotator.standing import Care, Standing
 
@@ -32,11 +33,17 @@ class State:
 
     inventory: Inventory
     standings: tuple[Standing, ...]
+    handed_on: tuple[HandedOnStanding, ...]
     counters: Counters
     proxies: int
     now_of: Callable[[User], datetime]  # the time by the clock of a user's account
     now: datetime  # the time by this machine's clock
     overdue_after: float  # seconds past its due time from which a rotation counts as overdue
+
+    def user_states(self) -> Iterator[str]:
+        """One word for each user."""
+        yield from (standing.state for standing in self.standings)
+        yield from (standing.state for standing in self.handed_on)
 
 
 def is_overdue(standing: Standing, now: datetime, after: float) -> bool:
@@ -142,7 +149,7 @@ def _discovery(state: State) -> Iterator[Metric]:
 
 def _users(state: State) -> Iterator[Metric]:
     users = GaugeMetricFamily("valkeeper_users", "Known users, by how they stand.", labels=["state"])
-    for name, group in itertools.groupby(sorted(standing.state for standing in state.standings)):
+    for name, group in itertools.groupby(sorted(state.user_states())):
         users.add_metric([name], len(list(group)))
     labels = ["service", "account", "region", "user"]
     age = GaugeMetricFamily(

@@ -10,8 +10,7 @@ from pathlib import Path
 import structlog
 
 from discovery.aws import AwsCredentials, Sessions
-from discovery.errors import AwsError
-from discovery.model import Authentication, Inventory, Place, User, UserKey, UserState
+from discovery.model import Inventory, Place, User, UserState
 from discovery.scanner import Scanner
 from discovery.sources.configured import configured_sources
 from proxy import control
@@ -19,6 +18,7 @@ from rotator.accounts import Accounts
 from rotator.admin import control_app, public_app
 from rotator.answers import Answers
 from rotator.catalogue import Catalogue
+from rotator.census import Census
 from rotator.companion import Companion
 from rotator.config import Settings
 from rotator.engine import Engine
@@ -140,13 +140,14 @@ class Service:
             scanner=self._scanner,
             rotations=self._rotations,
             issuer=self._issuer,
+            handed_on=self._handed_on,
             publisher=self._publisher,
             accounts=self._accounts,
             metrics=self._metrics,
             events=events,
             discover=self.discover,
         )
-        self._census_errors: dict[Place, str] = {}
+        self._census = Census(self._accounts.vault)
 
     # Running.
 
@@ -212,45 +213,16 @@ class Service:
             await self._serve(self._scanner.inventory)
 
     async def _serve(self, inventory: Inventory) -> None:
-        released, unknown = await self._released(inventory)
-        self._publisher.publish(self._catalogue.take_inventory(inventory, released | unknown))
+        count = await self._census.take(inventory)
+        self._publisher.publish(self._catalogue.take_inventory(inventory, count.released | count.unknown))
         self._handed_on.take_inventory(inventory)
         if self._schedule is not None:
             self._schedule.watch(self._handed_on.check_files if self._handed_on.has_files else None)
-        self._rotations.take_inventory(inventory, released)
+        self._rotations.take_inventory(inventory, count.released)
         self._issuer.take_inventory(inventory)
         if not self._answers.ready:
             self._answers.ready = True
             _log.info("ready", databases=len(inventory.databases), users=len(inventory.users))
-
-    async def _released(self, inventory: Inventory) -> tuple[set[UserKey], set[UserKey]]:
-        """Untagged password users that have a secret of ours, so were managed once; and those of whom AWS won't tell.
-
-        Of the latter a proxy keeps what it knows from before.
-        """
-        untagged = [
-            user
-            for user in inventory.users.values()
-            if not user.managed and user.authentication is Authentication.PASSWORD
-        ]
-        released: set[UserKey] = set()
-        unknown: set[UserKey] = set()
-        for place in {user.key.place for user in untagged}:
-            here = {user.key for user in untagged if user.key.place == place}
-            vault = self._accounts.vault(place)
-            if vault is None:
-                continue
-            try:
-                names = await vault.names()
-            except AwsError as error:
-                unknown |= here
-                if self._census_errors.get(place) != str(error):
-                    _log.warning("released_users_unknown", place=str(place), error=str(error))
-                self._census_errors[place] = str(error)
-                continue
-            self._census_errors.pop(place, None)
-            released |= {key for key in here if vault.is_named(key, names)}
-        return released, unknown
 
     # What the parts tell each other.
 

@@ -76,22 +76,38 @@ def users_table(users: Sequence[Mapping[str, Any]]) -> Table:
     several_places = len({(one["service"], one["account"], one["region"]) for one in users}) > 1
     troubled = any(one["reason"] for one in users)
     table = _table(
-        "USER", *(["WHERE"] if several_places else []), "DATABASES", "STATE", "PASSWORD AGE", "NEXT ROTATION"
+        "USER",
+        *(["WHERE"] if several_places else []),
+        "DATABASES",
+        "STATE",
+        "LOGGED IN WITH",
+        "NEXT ROTATION",
     )
     if troubled:
         table.add_column("WHAT IS WRONG", overflow="fold", ratio=1)
     for one in users:
         cells: list[str | Text] = [one["id"] if one["id"] == one["name"] else f"{one['id']} ({one['name']})"]
         if several_places:
-            cells.append(f"{one['service']} {one['account']}/{one['region']}")
+            cells.append(f"{one['service']} {one['account']}/{one['region']}" if one["service"] else "static")
         cells += [
             ", ".join(one["databases"]),
             state_text(one["state"]),
-            age(one["password_age_seconds"]) if one["care"] != "passed-through" else "-",
+            _credential(one),
             _due(one["due_in_seconds"]),
         ]
         table.add_row(*cells, *([one["reason"]] if troubled else []))
     return table
+
+
+def _credential(user: Mapping[str, Any]) -> str:
+    """What a user is logged in with, and how old it is or how long it lives."""
+    if user["care"] == "handed-on":
+        return str(user["source"])
+    if user["token_life_seconds"] is not None:
+        return f"token, ends in {age(user['token_life_seconds'])}"
+    if user["care"] in {"managed", "released"} and user["password_age_seconds"] is not None:
+        return f"password, {age(user['password_age_seconds'])} old"
+    return "-"
 
 
 def rotations_table(rotations: Sequence[Mapping[str, Any]]) -> Table:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from discovery.model import Database, Inventory, SourceState
+from rotator.handed_on import HandedOnStanding
 from rotator.requests import Rotation
 from rotator.standing import Care, Standing
 
@@ -16,6 +17,7 @@ __all__ = [
     "StatusView",
     "UserView",
     "database_views",
+    "handed_on_view",
     "rotation_view",
     "source_view",
     "user_view",
@@ -56,18 +58,20 @@ class UserView(_View):
 
     id: str
     name: str
-    service: str
-    account: str
-    region: str
-    arn: str
+    service: str | None = Field(description="elasticache or memorydb; null: a static database's own user.")
+    account: str | None
+    region: str | None
+    arn: str | None
     databases: list[str]
-    care: str = Field(description="managed, released, iam or passed-through")
+    care: str = Field(description="managed, released, iam, passed-through or handed-on")
+    source: str | None = Field(None, description="The file or secret that a handed-on password comes from.")
     state: str = Field(description="One word for how it stands.")
     reason: str = Field(description="What is wrong and what to do; empty where all is well.")
-    status: str = Field(description="As AWS says.")
+    status: str | None = Field(description="As AWS says.")
     version: str | None = Field(description="Version id of AWSCURRENT.")
     password_age_seconds: float | None
     token_expires_at: datetime | None = Field(description="When the first of an IAM user's tokens ends.")
+    token_life_seconds: float | None = Field(description="For how long it still lives.")
     due: datetime | None = Field(description="When its next rotation is due, by AWS's clock.")
     due_in_seconds: float | None
     secret_arn: str | None
@@ -161,6 +165,7 @@ def user_view(standing: Standing, now: datetime) -> UserView:
     """A user, for people; `now` by the clock of its account."""
     user, secret = standing.user, standing.secret
     due = standing.due if standing.care is Care.MANAGED else None
+    token_ends = standing.tokens.expires_at if standing.tokens is not None else None
     return UserView(
         id=user.key.id,
         name=user.name,
@@ -175,10 +180,38 @@ def user_view(standing: Standing, now: datetime) -> UserView:
         status=user.status,
         version=secret.current.id if secret is not None and secret.current is not None else None,
         password_age_seconds=standing.password_age(now),
-        token_expires_at=standing.tokens.expires_at if standing.tokens is not None else None,
+        token_expires_at=token_ends,
+        token_life_seconds=(token_ends - datetime.now(UTC)).total_seconds()
+        if token_ends is not None
+        else None,
         due=due,
         due_in_seconds=(due - now).total_seconds() if due is not None else None,
         secret_arn=secret.arn if secret is not None else None,
+    )
+
+
+def handed_on_view(standing: HandedOnStanding) -> UserView:
+    """A static database's own user, for people."""
+    return UserView(
+        id=standing.name,
+        name=standing.name,
+        service=None,
+        account=None,
+        region=None,
+        arn=None,
+        databases=[standing.database],
+        care="handed-on",
+        source=f"{standing.source} {standing.where}",
+        state=standing.state,
+        reason=standing.error or "",
+        status=None,
+        version=None,
+        password_age_seconds=None,
+        token_expires_at=None,
+        token_life_seconds=None,
+        due=None,
+        due_in_seconds=None,
+        secret_arn=None,
     )
 
 
