@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, SerializationInfo
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, SerializationInfo
 from pydantic.functional_serializers import PlainSerializer
 
 __all__ = ["Credential", "Database", "Directory", "Record", "Tls", "Update", "to_wire"]
@@ -54,7 +54,11 @@ class Credential(Record):
     version: str  # names `current`: the version id of AWSCURRENT, or a digest that reveals nothing
     current: WireSecret
     previous: WireSecret | None = None
-    expires_at: datetime | None = None  # of `current`, for tokens
+    expires_at: AwareDatetime | None = None  # of `current`, for tokens
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether `current` is a token whose time is over. It is not to be sent to anybody then."""
+        return self.expires_at is not None and self.expires_at <= now
 
 
 class Database(Record):

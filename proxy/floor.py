@@ -4,6 +4,7 @@ import asyncio
 import bisect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from proxy.access import Policy
 from proxy.counters import CONNECT_SECONDS_BOUNDS, DatabaseCounters
@@ -57,16 +58,18 @@ class Floor:
     Args:
         settings: time limits and trust.
         policy: who may do what.
-        report_rejected: tells the rotator that both passwords of a credential were refused: key, version, database.
+        report_rejected: tells the rotator that nothing of a credential serves at a database: refused, or expired.
         clock: seconds that only grow.
+        wall_clock: the time of day, with its zone, by which tokens expire.
     """
 
     def __init__(
         self,
         settings: WorkerSettings,
         policy: Policy,
-        report_rejected: Callable[[str, str, str], None],
+        report_rejected: Callable[[Credential, str], None],
         clock: Callable[[], float],
+        wall_clock: Callable[[], datetime],
     ) -> None:
         self.settings = settings
         self.policy = policy
@@ -74,6 +77,7 @@ class Floor:
         self.tallies: dict[str, Tally] = {}
         self._report_rejected = report_rejected
         self._clock = clock
+        self._wall_clock = wall_clock
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._reported: dict[str, float] = {}
         self._vouched: dict[tuple[str, str], tuple[str, float]] = {}
@@ -99,7 +103,7 @@ class Floor:
 
     @contextmanager
     def news(self, credential: Credential, database: str) -> Iterator[asyncio.Future[None]]:
-        """A future that is done when the rotator has answered for a credential that was refused twice.
+        """A future that is done when the rotator has answered for a credential that was refused, or has expired.
 
         However many clients wait for the answer, the report is sent at most once a second.
         """
@@ -108,7 +112,7 @@ class Floor:
         waiting = self._waiting.setdefault(key, set())
         if not waiting or now - self._reported[key] >= _REPORT_SECONDS:
             self._reported[key] = now
-            self._report_rejected(key, credential.version, database)
+            self._report_rejected(credential, database)
         waiting.add(future)
         try:
             yield future
@@ -122,9 +126,13 @@ class Floor:
         self._vouched[database, credential.key] = (credential.version, self._clock() + _VOUCH_SECONDS)
 
     def is_vouched(self, database: str, credential: Credential) -> bool:
-        """True where `current` of this very version has logged in within the last minute."""
+        """True where `current` of this very version has logged in within the last minute, and has not expired since."""
         version, until = self._vouched.get((database, credential.key), ("", 0.0))
-        return version == credential.version and self._clock() < until
+        return version == credential.version and self._clock() < until and not self.has_expired(credential)
+
+    def has_expired(self, credential: Credential) -> bool:
+        """Whether `current` is a token whose time is over: to be asked right before it would be sent."""
+        return credential.has_expired(self._wall_clock())
 
     def doubt(self, database: str, credential: Credential) -> None:
         """Forget that it has: it was refused."""

@@ -1,9 +1,13 @@
-"""Logs a client's connection in upstream: the current password, else the previous one, else what the rotator says."""
+"""Logs a client's connection in upstream: the current password, else the previous one, else what the rotator says.
+
+A token that has expired counts as one that was refused, and is never sent.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC
 
 from pydantic import SecretStr
 
@@ -85,7 +89,8 @@ async def log_in(
         What the client is answered, and the password that did it.
 
     Raises:
-        RejectedError: the database refused every password, and the rotator knew no better in time.
+        RejectedError: the database refused every password, or the token has expired, and the rotator knew no better
+            in time.
         UnreachableError: it did not answer.
     """
     confirmed: Credential | None = None  # what the rotator has sent although it knew of the refusal
@@ -96,26 +101,26 @@ async def log_in(
             return accepted
         latest = floor.directory.credentials.get(credential.key)
         if latest == credential == confirmed:
-            raise _rejected(database, credential)
+            raise _rejected(floor, database, credential)
         if latest == credential:
             try:
                 async with asyncio.timeout_at(deadline):
                     with floor.news(credential, database.name) as answer:
                         await answer
             except TimeoutError as error:
-                raise _rejected(database, credential) from error
+                raise _rejected(floor, database, credential) from error
             latest = confirmed = floor.directory.credentials.get(credential.key)
         if latest is None:
-            raise _rejected(database, credential)
+            raise _rejected(floor, database, credential)
         credential = latest
 
 
 async def _try(
     floor: Floor, database: Database, credential: Credential, upstream: Upstream, login: Login | None
 ) -> Accepted | None:
-    """Try the passwords of one record; None: all were refused."""
+    """Try the passwords of one record; None: all were refused, or not worth sending."""
     for secret in (credential.current, credential.previous):
-        if secret is None:
+        if secret is None or (secret is credential.current and floor.has_expired(credential)):
             continue
         password = secret.get_secret_value()
         if login is not None and login.is_hello:
@@ -132,19 +137,27 @@ async def _try(
     return None
 
 
-def _rejected(database: Database, credential: Credential) -> RejectedError:
+def _rejected(floor: Floor, database: Database, credential: Credential) -> RejectedError:
+    user, name = credential.username, database.name
+    if credential.expires_at is not None and floor.has_expired(credential):
+        return RejectedError(
+            f"the token of user '{user}' for database '{name}' expired at "
+            f"{credential.expires_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, and the rotator gives no fresh one; "
+            "look at it with: valkeeper users; and see that valkeeper serve is running",
+            reason="expired",
+        )
+    what = "the token of" if credential.kind == "iam" else "every password known for"
     return RejectedError(
-        f"database '{database.name}' refused every password known for user '{credential.username}'; "
-        "look at it with: valkeeper users",
-        reason="rejected",
+        f"database '{name}' refused {what} user '{user}'; look at it with: valkeeper users", reason="rejected"
     )
 
 
-async def working_password(floor: Floor, database: Database, credential: Credential) -> str:
+async def working_password(floor: Floor, database: Database, credential: Credential) -> str | None:
     """The password that an AUTH inside an open session should carry.
 
     It cannot be tried there, since its answer goes to the client in order. So unless `current` logged in a moment ago,
-    a connection on the side tries it. Where nothing works, `current`: its refusal is the true answer.
+    a connection on the side tries it. Where nothing works, `current`: its refusal is the true answer. None: `current`
+    has expired, and the rotator knew no better in time.
     """
     if floor.is_vouched(database.name, credential):
         return credential.current.get_secret_value()
@@ -155,7 +168,7 @@ async def working_password(floor: Floor, database: Database, credential: Credent
         accepted = await log_in(floor, database, credential, upstream, login=None, deadline=deadline)
     except (UnreachableError, RejectedError):
         latest = floor.directory.credentials.get(credential.key, credential)
-        return latest.current.get_secret_value()
+        return None if floor.has_expired(latest) else latest.current.get_secret_value()
     else:
         return accepted.password.get_secret_value()
     finally:

@@ -53,7 +53,7 @@ class Report(Record):
 
 
 class Rejected(Record):
-    """A database refused both of a user's passwords.
+    """A database refused both of a user's passwords, or its token; or the token has expired.
 
     The rotator looks at AWS again and answers with an `Update` that holds the credential, changed or not.
     """

@@ -292,6 +292,7 @@ class Session(asyncio.Protocol):
         if credential is None:
             rewritten = login.command(user)
         else:
+            # None leaves the client its own: the database says no to it, and the session goes on as who it was.
             password = await working_password(self._floor, database, credential)
             rewritten = login.command(credential.username, password)
         relay.pass_login(rewritten)

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import time
+from datetime import UTC, datetime
 
 import structlog
 import uvloop
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 
 from proxy.access import Policy
 from proxy.counters import Counters
-from proxy.directory import to_wire
+from proxy.directory import Credential, to_wire
 from proxy.errors import ChannelError, ProxyError
 from proxy.floor import Floor
 from proxy.link import Link
@@ -95,7 +96,11 @@ class Worker:
 
     def _start(self, order: Start) -> None:
         self._floor = Floor(
-            order.settings, Policy(order.uid, order.gid), self._report_rejected, time.monotonic
+            order.settings,
+            Policy(order.uid, order.gid),
+            self._report_rejected,
+            time.monotonic,
+            lambda: datetime.now(UTC),
         )
 
     def _apply(self, order: Serve | Change) -> None:
@@ -182,9 +187,15 @@ class Worker:
             self._reported = counters
             self._say(to_wire(Report(counters=counters)))
 
-    def _report_rejected(self, key: str, version: str, database: str) -> None:
-        log.warning("credential rejected", credential=key, version=version, database=database)
-        self._say(to_wire(Rejected(credential=key, version=version, database=database)))
+    def _report_rejected(self, credential: Credential, database: str) -> None:
+        expired = self._started().has_expired(credential)
+        log.warning(
+            "credential expired" if expired else "credential rejected",
+            credential=credential.key,
+            version=credential.version,
+            database=database,
+        )
+        self._say(to_wire(Rejected(credential=credential.key, version=credential.version, database=database)))
 
     def _say(self, line: bytes) -> None:
         if self._link is not None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -106,13 +107,21 @@ def credential(name="app", *, version="v1", current="app-current", previous="app
     )  # fmt: skip
 
 
+def iam_credential(current, *, lives=timedelta(minutes=15), version=None, database="orders"):
+    """A token of the user `app` for one database."""
+    return Credential(
+        key=f"elasticache/us-east-1/1/user/app/cache/{database}", kind="iam", username="app",
+        version=version or token(), current=current, expires_at=datetime.now(UTC) + lives,
+    )  # fmt: skip
+
+
 def database(server, name="orders", users=("app",), **changes):
     record = {
         "name": name,
         "host": "localhost",
         "port": server.port,
         "tls": Tls(ca_file=str(server.ca_file)),
-        "users": {user: f"elasticache/us-east-1/1/user/{user}" for user in users},
+        "users": users if isinstance(users, dict) else {user: credential(user).key for user in users},
     }
     return Database(**(record | changes))
 
