@@ -57,6 +57,7 @@ class ElastiCacheSource(ElastiCacheRegion):
     ) -> None:
         super().__init__(name, open_session, selector=selector, managed_tag=managed_tag)
         self._nodes: Mapping[str, Member] = {}
+        self._nodes_failed = False
 
     async def _list_resources(self, session: Session) -> Iterable[Candidate | Skipped]:
         async with all_or_error() as calls:
@@ -77,7 +78,9 @@ class ElastiCacheSource(ElastiCacheRegion):
                 "elasticache", "describe_cache_clusters", "CacheClusters", ShowCacheNodeInfo=True
             )
         except AwsError as error:
-            _log.debug("cache_clusters_unknown", source=self.name, error=str(error))
+            say = _log.debug if self._nodes_failed else _log.warning  # once, not at every pass
+            say("nodes_not_read", source=self.name, error=str(error))
+            self._nodes_failed = True
         else:
-            self._nodes = members(found)
+            self._nodes, self._nodes_failed = members(found), False
         return self._nodes

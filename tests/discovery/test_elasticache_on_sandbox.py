@@ -166,10 +166,13 @@ async def test_nothing_disappears_because_aws_fails(region, sandbox):
 async def test_engine_versions_are_worth_no_failure(region, sandbox):
     paris = region("eu-west-3")
     paris.replication_group("orders", NumCacheClusters=1)
-    with sandbox.fault("elasticache", "DescribeCacheClusters", **DENIED):
+    with sandbox.fault("elasticache", "DescribeCacheClusters", **DENIED), capture_logs() as logs:
         await paris.start()
+        await paris.scan()
     assert list(paris.scanner.inventory.databases) == ["orders", "orders-reader"]
     assert paris.scanner.inventory.sources[0].error is None
+    [warning] = [one for one in logs if one["log_level"] == "warning"]  # once
+    assert "elasticache:DescribeCacheClusters" in warning["error"]
 
 
 async def test_a_cluster_mode_group_is_verified_on_every_node(region, sandbox):
