@@ -1,7 +1,7 @@
-"""Writes the parts of the README that are the code's: `make docs`. A test checks that they are up to date."""
+"""Writes the parts of the README and the docs that are the code's: `make docs`. A test checks that they are up to date."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,12 @@ from discovery.duration import format_duration
 from discovery.model import Inventory
 from proxy.counters import Counters
 from rotator.config import Settings
+from rotator.machine import ROWS
 from rotator.metrics import Metrics, State
 
-README = Path(__file__).parent.parent / "README.md"
+_ROOT = Path(__file__).parent.parent
+README = _ROOT / "README.md"
+ROTATION = _ROOT / "docs" / "rotation.md"
 
 
 def settings_table() -> str:
@@ -68,7 +71,9 @@ def _shown(value: Any) -> str:
 def metrics_table() -> str:
     """Every metric, with its labels' meaning in its help text."""
     now = datetime.now(UTC)
-    text = Metrics(lambda: State(Inventory(), (), (), Counters(), 0, lambda _: now, now, 0.0)).render().decode()
+    text = (
+        Metrics(lambda: State(Inventory(), (), (), Counters(), 0, lambda _: now, now, 0.0)).render().decode()
+    )
     kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
     rows = ["| metric | type | what it says |", "|---|---|---|"]
     rows += [
@@ -78,17 +83,43 @@ def metrics_table() -> str:
     return "\n".join(rows)
 
 
-def written(readme: str) -> str:
-    """The README with its generated parts made anew."""
-    for name, table in (("settings", settings_table()), ("metrics", metrics_table())):
-        readme = re.sub(
+def plan_diagram() -> str:
+    """The rows of the rotation plan, in order, as a picture."""
+    *rows, last = ROWS
+    lines = ["```mermaid", "flowchart TD", "  observe([observe the user, its secret and its logins]) --> q0"]
+    for number, row in enumerate(rows):
+        lines.append(f'  q{number}{{{{"{row.asks}?"}}}} -- yes --> a{number}["{row.does}"]')
+        lines.append(f"  q{number} -- no --> {f'q{number + 1}' if number + 1 < len(rows) else 'last'}")
+    return "\n".join([*lines, f'  last["{last.does}"]', "```"])
+
+
+def plan_table() -> str:
+    """The same as a table."""
+    rows = ["| # | row | if | then |", "|---|---|---|---|"]
+    rows += [f"| {number} | {row.name} | {row.asks} | {row.does} |" for number, row in enumerate(ROWS, 1)]
+    return "\n".join(rows)
+
+
+PARTS: Mapping[Path, Mapping[str, Callable[[], str]]] = {
+    README: {"settings": settings_table, "metrics": metrics_table},
+    ROTATION: {"plan-diagram": plan_diagram, "plan-table": plan_table},
+}
+"""Which file has which generated parts."""
+
+
+def written(file: Path) -> str:
+    """A file's text with its generated parts made anew."""
+    text = file.read_text(encoding="utf-8")
+    for name, part in PARTS[file].items():
+        text = re.sub(
             f"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
-            lambda match, table=table: f"{match[1]}{table}\n{match[2]}",
-            readme,
+            lambda match, part=part: f"{match[1]}{part()}\n{match[2]}",
+            text,
             flags=re.DOTALL,
         )
-    return readme
+    return text
 
 
 if __name__ == "__main__":
-    README.write_text(written(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for file in PARTS:
+        file.write_text(written(file), encoding="utf-8")

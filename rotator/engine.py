@@ -19,7 +19,10 @@ from pydantic import SecretStr
 from discovery.errors import AwsError, ConflictError
 from discovery.model import Database, User, UserKey, UserState, UserStatus
 from rotator.attributes import Amendment
-from rotator.machine import (
+from rotator.machine import plan
+from rotator.observation import Observation, Secret, Version, is_live
+from rotator.pacing import Pacing
+from rotator.steps import (
     Amend,
     Apply,
     Ask,
@@ -33,10 +36,7 @@ from rotator.machine import (
     Stage,
     Step,
     Wait,
-    plan,
 )
-from rotator.observation import Observation, Secret, Version, is_live
-from rotator.pacing import Pacing
 from rotator.verify import Verifier
 
 __all__ = ["Account", "Engine", "Listener", "Outcome", "Result", "Wish", "new_password"]

@@ -7,123 +7,29 @@ question's answer comes back in `Observation.logins`, and the plan is made again
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from discovery.model import Authentication, UserStatus
-from rotator.attributes import Amendment
 from rotator.observation import Logins, Observation, Version, due_at, is_live, version_token
+from rotator.steps import (
+    Amend,
+    Apply,
+    Ask,
+    Heal,
+    Idle,
+    Leave,
+    Promote,
+    Retire,
+    Seed,
+    Settle,
+    Stage,
+    Step,
+    Wait,
+)
 
-__all__ = [
-    "HEALS_PER_INTERVAL",
-    "ROWS",
-    "Amend",
-    "Apply",
-    "Ask",
-    "Heal",
-    "Idle",
-    "Leave",
-    "Promote",
-    "Retire",
-    "Row",
-    "Seed",
-    "Settle",
-    "Stage",
-    "Step",
-    "Wait",
-    "plan",
-]
+__all__ = ["HEALS_PER_INTERVAL", "ROWS", "Row", "plan"]
 
 HEALS_PER_INTERVAL = 3
 """A further heal within one interval means that somebody else sets the user's passwords."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settle:
-    """Wait until the user is active again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seed:
-    """Create the secret if it is missing, and its first version, without a password."""
-
-    create: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Try to log in with a version's password on every endpoint, then plan again."""
-
-    version: Version
-
-
-@dataclass(frozen=True, slots=True)
-class Heal:
-    """Make AWSCURRENT work again: set exactly these versions' passwords."""
-
-    versions: tuple[Version, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Promote:
-    """Move AWSCURRENT from one version to the other, if it is still where it was seen."""
-
-    version: Version
-    current: Version
-
-
-@dataclass(frozen=True, slots=True)
-class Apply:
-    """Make the pending version's password valid beside the current one."""
-
-    versions: tuple[Version, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Retire:
-    """Set the current password alone: the old one ends now."""
-
-    versions: tuple[Version, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """Put a new password as AWSPENDING under a token that only one writer can win."""
-
-    token: str
-    succeeds: str
-    retire: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Amend:
-    """Set the secret's KMS key, description and tags where they are not as configured. Makes no version."""
-
-    amendment: Amendment
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing now: look again when `until` has come (None: soon)."""
-
-    reason: str
-    until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """Not to be touched: a person has to change something. The reason says what."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """All is well until the next rotation is due."""
-
-    due: datetime
-
-
-Step = Settle | Seed | Ask | Heal | Promote | Apply | Retire | Stage | Amend | Wait | Leave | Idle
 
 
 # Decisions that rows share.
@@ -228,22 +134,38 @@ def _idle(seen: Observation) -> Step:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the plan: its name, when it matches, and the step it gives."""
+    """One row of the plan: its name, when it matches, and the step it gives; and both in words, for the docs."""
 
     name: str
     when: Callable[[Observation], bool]
     then: Callable[[Observation], Step]
+    asks: str = ""
+    does: str = ""
 
 
 ROWS: tuple[Row, ...] = (
-    Row("deleting", lambda o: o.status is UserStatus.DELETING, lambda _: Leave("the user is being deleted")),
-    Row("settle", lambda o: o.status is not UserStatus.ACTIVE, lambda _: Settle()),
+    Row(
+        "deleting",
+        lambda o: o.status is UserStatus.DELETING,
+        lambda _: Leave("the user is being deleted"),
+        asks="the user is being deleted",
+        does="leave it",
+    ),
+    Row(
+        "settle",
+        lambda o: o.status is not UserStatus.ACTIVE,
+        lambda _: Settle(),
+        asks="the user is not active",
+        does="wait until it is",
+    ),
     Row(
         "off",
         lambda o: not o.enabled,
         lambda _: Leave(
             "the user is switched off: its access string says 'off'; say 'on' to have it managed"
         ),
+        asks="the user is switched off",
+        does="leave it",
     ),
     Row(
         "no password",
@@ -251,11 +173,15 @@ ROWS: tuple[Row, ...] = (
         lambda o: Leave(
             f"the user's authentication is '{o.authentication}', and only password users have passwords to rotate"
         ),
+        asks="the user is not one with passwords",
+        does="leave it",
     ),
     Row(
         "no endpoint",
         lambda o: o.endpoints == 0,
         lambda _: Leave("the user reaches no known database, so a new password could not be verified"),
+        asks="it reaches no known database",
+        does="leave it",
     ),
     Row(
         "secret deleted",
@@ -263,11 +189,15 @@ ROWS: tuple[Row, ...] = (
         lambda _: Leave(
             "its secret is scheduled for deletion: restore it (aws secretsmanager restore-secret)"
         ),
+        asks="its secret is scheduled for deletion",
+        does="leave it",
     ),
     Row(
         "seed",
         lambda o: o.secret is None or o.secret.current is None,
         lambda o: Seed(create=o.secret is None),
+        asks="the secret has no AWSCURRENT",
+        does="create it, with a first version that holds no password",
     ),
     Row(
         "unreadable",
@@ -275,50 +205,90 @@ ROWS: tuple[Row, ...] = (
         lambda _: Leave(
             "AWSCURRENT of its secret is not JSON with username and password: mend or delete the secret"
         ),
+        asks="AWSCURRENT is not JSON with username and password",
+        does="leave it",
     ),
     Row(
         "ask current",
         lambda o: _current(o).password is not None and _logins(o, _current(o)) is None,
         lambda o: Ask(_current(o)),
+        asks="AWSCURRENT has a password that was not tried yet",
+        does="log in with it everywhere",
     ),
     Row(
         "contended",
         lambda o: _current_rejected(o) and o.heals >= HEALS_PER_INTERVAL,
         lambda _: Leave("contended: something else keeps setting this user's passwords; find it and stop it"),
+        asks="AWSCURRENT is rejected, and was healed three times within an interval",
+        does="leave it",
     ),
-    Row("heal", _current_rejected, _heal),
+    Row(
+        "heal",
+        _current_rejected,
+        _heal,
+        asks="AWSCURRENT is rejected",
+        does="ModifyUser: AWSCURRENT and the live pending one, else AWSCURRENT and AWSPREVIOUS (unless retired)",
+    ),
     Row(
         "ask pending",
         lambda o: _live(o) is not None and _logins(o, _live(o)) is None,
         lambda o: Ask(_pending(o)),
+        asks="a live pending version was not tried yet",
+        does="log in with it everywhere",
     ),
-    Row("promote", _verified, lambda o: Promote(_pending(o), _current(o))),
+    Row(
+        "promote",
+        _verified,
+        lambda o: Promote(_pending(o), _current(o)),
+        asks="the live pending version is accepted everywhere",
+        does="UpdateSecretVersionStage: AWSCURRENT moves to it, if it still is where it was seen",
+    ),
     Row(
         "unacknowledged",
         lambda o: (_not_applied(o) or _to_retire(o)) and not o.acknowledged,
         lambda _: Wait("a proxy has not acknowledged the current password yet"),
+        asks="a proxy does not log in with AWSCURRENT yet",
+        does="wait",
     ),
     Row(
         "backoff",
         lambda o: _not_applied(o) and o.apply_not_before is not None and o.now < o.apply_not_before,
         lambda o: Wait("the new password was applied and is still rejected", o.apply_not_before),
+        asks="the pending version was applied and is still rejected",
+        does="wait a little longer each time",
     ),
-    Row("apply", _not_applied, _apply),
+    Row(
+        "apply",
+        _not_applied,
+        _apply,
+        asks="the live pending version is rejected",
+        does="ModifyUser: AWSCURRENT and the pending one",
+    ),
     Row(
         "unreachable",
         lambda o: _live(o) is not None,
         lambda _: Wait("an endpoint could not be reached to verify the new password"),
+        asks="an endpoint that could not be reached holds up the pending version",
+        does="wait, for half an interval at most",
     ),
     Row(
         "retire",
         _to_retire,
         lambda o: Retire((_current(o),)),
+        asks="AWSCURRENT is to retire its predecessor, and two passwords are set",
+        does="ModifyUser: AWSCURRENT alone",
     ),
     # Never while a version is pending ("unreachable" has answered for that): a rotation under way is finished with the
     # key it was begun with, and nothing that a new key's policy forgot stands between a password's staging and its
     # promotion. Before "stage", so that the next version is encrypted with the key that is configured now; the engine
     # does not try a failed amendment again for a while, so it holds up no rotation.
-    Row("amend", lambda o: o.amendment is not None, _amend),
+    Row(
+        "amend",
+        lambda o: o.amendment is not None,
+        _amend,
+        asks="the secret's key, tags or description are not as configured",
+        does="UpdateSecret, TagResource",
+    ),
     Row(
         "foreign",
         lambda o: _due(o) and _foreign(o) and not o.force,
@@ -326,9 +296,11 @@ ROWS: tuple[Row, ...] = (
             "AWSPENDING of its secret holds a version that Valkeeper did not put there:"
             " remove the label, or take over with `valkeeper rotate --force`"
         ),
+        asks="due, but AWSPENDING is somebody else's",
+        does="leave it, unless forced",
     ),
-    Row("stage", _due, _stage),
-    Row("idle", lambda _: True, _idle),
+    Row("stage", _due, _stage, asks="due, or asked for", does="PutSecretValue: a new password as AWSPENDING"),
+    Row("idle", lambda _: True, _idle, asks="otherwise", does="nothing until it is due"),
 )
 """The whole plan, in order. The last row always matches."""
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from discovery.model import UserKey
 from rotator.attributes import Amendment
-from rotator.machine import Apply, Heal, Retire
+from rotator.steps import Apply, Heal, Retire
 
 __all__ = ["Memory", "Pacing"]
 

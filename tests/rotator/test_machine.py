@@ -14,8 +14,9 @@ from pydantic import SecretStr
 from discovery.model import Authentication, UserStatus
 from rotator import machine
 from rotator.attributes import Amendment
-from rotator.machine import (
-    ROWS,
+from rotator.machine import ROWS, plan
+from rotator.observation import Logins, Observation, Version, due_at, is_live, version_token
+from rotator.steps import (
     Amend,
     Apply,
     Ask,
@@ -27,10 +28,9 @@ from rotator.machine import (
     Seed,
     Settle,
     Stage,
+    Step,
     Wait,
-    plan,
 )
-from rotator.observation import Logins, Observation, Version, due_at, is_live, version_token
 from tests.rotator.records import INTERVAL, NOW, secret, version
 
 OLD = timedelta(hours=1)
@@ -354,6 +354,10 @@ def test_every_row_is_in_the_table():
     assert {row for _, row, _ in TABLE.values()} == {row.name for row in ROWS}
 
 
+def test_every_row_says_in_words_what_it_does():
+    assert [row.name for row in ROWS if not row.asks or not row.does] == []
+
+
 def test_row_names_are_unique():
     names = [row.name for row in ROWS]
     assert len(set(names)) == len(names)
@@ -372,7 +376,7 @@ def promises(observation):
     """Raises where the plan breaks a promise for this observation; returns the row it took."""
     row, step = plan(observation)
     assert row in ROWS
-    assert isinstance(step, machine.Step)
+    assert isinstance(step, Step)
     assert plan(replace(observation, logins=dict(observation.logins))) == (row, step)
     if isinstance(step, Wait | Leave):
         assert step.reason
