@@ -234,9 +234,9 @@ class Engine:
         state = await account.reads.read(user.key.id)
         if state is None:
             return None
-        secret = await account.vault.read(user.key) if state.status is UserStatus.ACTIVE else None
-        if state.status is UserStatus.ACTIVE:
-            self._listener.observed(user, state, secret)
+        # While the user is being modified, too: proxies have to hear of a rival's rotation before it drops their password.
+        secret = await account.vault.read(user.key)
+        self._listener.observed(user, state, secret)
         now = account.now()
         memory = self._pacing.recall(user.key, now)
         wanted = wish is not None and secret is not None and not wish.granted(secret)
