@@ -64,7 +64,12 @@ class Channel:
         try:
             return kind.validate_json(line)
         except ValidationError as error:
-            places = {".".join(str(part) for part in problem["loc"]) for problem in error.errors()}
+            problems = error.errors()
+            if any(problem["type"] == "union_tag_invalid" for problem in problems):
+                raise ChannelError(
+                    "a message of a kind that this version does not know; run one version of rotator and proxy"
+                ) from None
+            places = {".".join(str(part) for part in problem["loc"]) for problem in problems}
             raise ChannelError(f"a message is not understood at: {', '.join(sorted(places))}") from None
 
     def post(self, message: Record) -> None:

@@ -1,7 +1,8 @@
 """What a rotator and a proxy say to each other on the directory socket: one JSON object a line.
 
 The rotator begins with `Whole` and goes on with `Changed`; the proxy begins with `Hello`, acknowledges every
-version it serves from, and reports what only it can know.
+version it serves from, and reports what only it can know. Questions about sessions come at any time; parent and
+workers pass them on in the same words.
 """
 
 from typing import Annotated, Literal
@@ -11,7 +12,20 @@ from pydantic import Field, TypeAdapter
 from proxy.counters import Counters
 from proxy.directory import Directory, Record, Update
 
-__all__ = ["Acknowledged", "Changed", "FromProxy", "FromRotator", "Hello", "Rejected", "Report", "Whole"]
+__all__ = [
+    "Acknowledged",
+    "AskSessions",
+    "Changed",
+    "EndSessions",
+    "FromProxy",
+    "FromRotator",
+    "Hello",
+    "Rejected",
+    "Report",
+    "SessionRecord",
+    "SessionsPart",
+    "Whole",
+]
 
 
 class Whole(Record):
@@ -64,9 +78,50 @@ class Rejected(Record):
     database: str
 
 
-FromRotator: TypeAdapter[Whole | Changed] = TypeAdapter(
-    Annotated[Whole | Changed, Field(discriminator="type")]
+class AskSessions(Record):
+    """Which sessions are there? Answered by `SessionsPart`s, the last of which comes in bounded time."""
+
+    type: Literal["ask_sessions"] = "ask_sessions"
+    number: int  # the answer carries it; chosen by who asks, anew each time
+
+
+class EndSessions(Record):
+    """End these sessions. Answered by `SessionsPart`s with those of them that there were."""
+
+    type: Literal["end_sessions"] = "end_sessions"
+    number: int
+    ids: tuple[str, ...]
+    reason: str  # what the clients read, after `ERR valkeeper: `
+
+
+class SessionRecord(Record):
+    """A client's connection. What the client says of itself is cut to a length, and made printable."""
+
+    id: str  # `<pid of the worker>-<number>`
+    identity: str  # who calls, in words
+    uid: int | None  # the same by the kernel's word; None: it came over loopback TCP
+    pid: int | None
+    database: str  # empty where the client has not said yet
+    user: str | None  # as which database user, by its latest login
+    state: Literal["greeting", "connecting", "open", "ending"]
+    since: float  # seconds since the epoch
+    bytes_from_client: int
+    bytes_from_database: int
+
+
+class SessionsPart(Record):
+    """A part of the answer to a question about sessions."""
+
+    type: Literal["sessions_part"] = "sessions_part"
+    number: int  # the question's
+    sessions: tuple[SessionRecord, ...] = ()
+    last: bool = False
+    silent: int = 0  # workers that did not answer in time
+
+
+FromRotator: TypeAdapter[Whole | Changed | AskSessions | EndSessions] = TypeAdapter(
+    Annotated[Whole | Changed | AskSessions | EndSessions, Field(discriminator="type")]
 )
-FromProxy: TypeAdapter[Hello | Acknowledged | Report | Rejected] = TypeAdapter(
-    Annotated[Hello | Acknowledged | Report | Rejected, Field(discriminator="type")]
+FromProxy: TypeAdapter[Hello | Acknowledged | Report | Rejected | SessionsPart] = TypeAdapter(
+    Annotated[Hello | Acknowledged | Report | Rejected | SessionsPart, Field(discriminator="type")]
 )

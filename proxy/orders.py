@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from proxy.directory import Directory, Record, Update
-from proxy.messages import Rejected, Report
+from proxy.messages import AskSessions, EndSessions, Rejected, Report, SessionsPart
 from proxy.settings import WorkerSettings
 
 __all__ = ["Applied", "Change", "Drain", "FromParent", "FromWorker", "Listen", "Serve", "Start", "Unlisten"]
@@ -69,9 +69,14 @@ class Applied(Record):
     serial: int
 
 
-FromParent: TypeAdapter[Start | Serve | Change | Listen | Unlisten | Drain] = TypeAdapter(
-    Annotated[Start | Serve | Change | Listen | Unlisten | Drain, Field(discriminator="type")]
+FromParent: TypeAdapter[Start | Serve | Change | Listen | Unlisten | Drain | AskSessions | EndSessions] = (
+    TypeAdapter(
+        Annotated[
+            Start | Serve | Change | Listen | Unlisten | Drain | AskSessions | EndSessions,
+            Field(discriminator="type"),
+        ]
+    )
 )
-FromWorker: TypeAdapter[Applied | Report | Rejected] = TypeAdapter(
-    Annotated[Applied | Report | Rejected, Field(discriminator="type")]
+FromWorker: TypeAdapter[Applied | Report | Rejected | SessionsPart] = TypeAdapter(
+    Annotated[Applied | Report | Rejected | SessionsPart, Field(discriminator="type")]
 )

@@ -18,7 +18,17 @@ from proxy.counters import Counters
 from proxy.directory import Directory
 from proxy.errors import ListenError, ProxyError
 from proxy.logs import configure_logging
-from proxy.messages import Acknowledged, Changed, FromRotator, Hello, Rejected, Report, Whole
+from proxy.messages import (
+    Acknowledged,
+    AskSessions,
+    Changed,
+    EndSessions,
+    FromRotator,
+    Hello,
+    Rejected,
+    Report,
+    Whole,
+)
 from proxy.settings import ProxySettings
 from proxy.sockets import Sockets, remove_stale, wanted
 from proxy.staff import Staff
@@ -120,7 +130,10 @@ class Parent:
             self._reported = Counters()
             self._report()
             while (message := await channel.receive(FromRotator)) is not None:
-                self._publish(message)
+                if isinstance(message, AskSessions | EndSessions):
+                    self._staff.ask(message, channel.post)
+                else:
+                    self._publish(message)
                 await channel.flush()
         finally:
             self._channel = None

@@ -2,10 +2,11 @@
 
 import asyncio
 import itertools
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import structlog
 
@@ -16,6 +17,7 @@ from proxy.farewell import Farewell
 from proxy.floor import Floor
 from proxy.handshake import HANDSHAKE_SECONDS, Begin, Close, Handshake, Login, read_login
 from proxy.login import connect, log_in, working_password
+from proxy.messages import SessionRecord
 from proxy.relay import Relay
 from proxy.resp import Command, encode
 from proxy.upstream import Upstream
@@ -24,7 +26,8 @@ __all__ = ["Door", "Session"]
 
 log = structlog.get_logger("proxy")
 
-_ids = itertools.count(1)
+_numbers = itertools.count(1)
+_LONGEST_NAME = 128  # of a user or database in a list of sessions, in characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Session(asyncio.Protocol):
         supervise: runs a session to its end, as one of the worker's tasks.
 
     Attributes:
-        id: unique within the worker.
+        id: unique over all proxies and workers of a machine.
         identity: who calls.
         database: which database it asked for, once known.
         user: as which database user, by the latest login that was passed on.
@@ -61,7 +64,7 @@ class Session(asyncio.Protocol):
         identify: Callable[[asyncio.BaseTransport], Identity],
         supervise: Callable[["Session"], None],
     ) -> None:
-        self.id = next(_ids)
+        self.id = f"{os.getpid()}-{next(_numbers)}"
         self.identity = Identity()
         self.database = door.database or ""
         self.user: str | None = None
@@ -79,6 +82,7 @@ class Session(asyncio.Protocol):
         self._eof = False
         self._gone = False
         self._ending = b""  # the error that ends it from outside
+        self._leaving = False  # has been told its last words
 
     @property
     def bytes_from_client(self) -> int:
@@ -89,6 +93,30 @@ class Session(asyncio.Protocol):
     def bytes_from_database(self) -> int:
         """Bytes relayed to the client."""
         return self._relay.from_database if self._relay is not None else 0
+
+    @property
+    def state(self) -> Literal["greeting", "connecting", "open", "ending"]:
+        """How far it is: it has not said what it wants, is being logged in, is served, or is being ended."""
+        if self._leaving or self._ending or (self._relay is not None and self._relay.finishing):
+            return "ending"
+        if self._relay is not None:
+            return "open"
+        return "connecting" if self._let_in else "greeting"
+
+    def record(self) -> SessionRecord:
+        """What a list of sessions shows of it."""
+        return SessionRecord(
+            id=self.id,
+            identity=str(self.identity),
+            uid=self.identity.uid,
+            pid=self.identity.pid,
+            database=_shown(self.database),
+            user=None if self.user is None else _shown(self.user),
+            state=self.state,
+            since=self.since,
+            bytes_from_client=self.bytes_from_client,
+            bytes_from_database=self.bytes_from_database,
+        )
 
     # What the transport calls until the relay has taken over.
 
@@ -328,13 +356,24 @@ class Session(asyncio.Protocol):
         log.info("client refused", reason=reason, error=message, **self._facts())
 
     def _dismiss(self, last_words: bytes) -> None:
+        self._leaving = True
         if not self._gone:
             Farewell(self.transport, last_words, self._closed, eof=self._eof)
 
-    def _facts(self) -> dict[str, str | int | None]:
+    def _facts(self) -> dict[str, str | None]:
         return {
             "session": self.id,
             "database": self.database,
             "user": self.user,
             "identity": str(self.identity),
         }
+
+
+def _shown(name: str) -> str:
+    """A name that a client made up, fit for anybody's terminal: bounded, and without control characters."""
+    if len(name) <= _LONGEST_NAME and name.isprintable():
+        return name
+    text = name[:_LONGEST_NAME].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )

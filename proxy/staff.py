@@ -15,8 +15,9 @@ from proxy.counters import Counters
 from proxy.directory import Directory, Record, Update, to_wire
 from proxy.errors import ChannelError
 from proxy.link import Link
-from proxy.messages import Rejected, Report
+from proxy.messages import AskSessions, EndSessions, Rejected, Report, SessionsPart
 from proxy.orders import Applied, Change, Drain, FromWorker, Listen, Serve, Start, Unlisten
+from proxy.rollcall import RollCall
 from proxy.settings import ProxySettings, WorkerSettings
 from proxy.sockets import OpenSocket, Sockets
 
@@ -27,6 +28,7 @@ log = structlog.get_logger("proxy")
 _MIN_BACKOFF = 0.1
 _MAX_BACKOFF = 5.0
 _HEALTHY_SECONDS = 10.0  # a worker that lived longer is replaced without delay
+_ANSWER_SECONDS = 2.0  # for a worker to say which sessions it has
 _KILL_SECONDS = 10.0  # beyond the drain timeout: a login under way, the last replies, the exit itself
 
 
@@ -75,6 +77,7 @@ class Staff:
         self._dead = Counters()
         self._serial = 0
         self._directory: Directory | None = None
+        self._roll: RollCall[_Worker] = RollCall(_ANSWER_SECONDS)
         self._draining = False
         self._gone = asyncio.Event()
 
@@ -116,6 +119,10 @@ class Staff:
     def unlisten(self, name: str) -> None:
         """Have no worker accept there any more."""
         self._tell_all(Unlisten(name=name))
+
+    def ask(self, question: AskSessions | EndSessions, answer: Callable[[SessionsPart], None]) -> None:
+        """Put a question about sessions to all workers; `answer` gets what they say, and in time a last part."""
+        self._tell_all(self._roll.begin(question, self._workers, answer))
 
     def _tell_all(self, order: Record) -> None:
         line = to_wire(order)
@@ -204,6 +211,7 @@ class Staff:
         if worker.link is not None:
             worker.link.close()
         self._workers.discard(worker)
+        self._roll.gone(worker)
         self._dead += Counters(
             databases={
                 name: counts.model_copy(update={"open": 0})
@@ -225,6 +233,8 @@ class Staff:
         elif isinstance(message, Report):
             worker.counters = message.counters
             self._on_counted()
+        elif isinstance(message, SessionsPart):
+            self._roll.hear(worker, message)
         else:
             self._on_rejected(message)
 

@@ -24,7 +24,7 @@ from proxy.floor import Floor
 from proxy.link import Link
 from proxy.listener import accept, identify
 from proxy.logs import configure_logging
-from proxy.messages import Rejected, Report
+from proxy.messages import AskSessions, EndSessions, Rejected, Report, SessionsPart
 from proxy.orders import Applied, Change, Drain, FromParent, Listen, Serve, Start, Unlisten
 from proxy.session import Door, Session
 
@@ -34,6 +34,7 @@ log = structlog.get_logger("proxy")
 
 _REPORT_SECONDS = 1.0
 _FAREWELL_SECONDS = 2.0  # for the sessions that drain has ended to deliver their last replies
+_SESSIONS_A_TURN = 250  # of a question's: some 2 ms during which no traffic passes
 _GOING_AWAY = "the proxy is shutting down; connect again"
 
 
@@ -64,7 +65,9 @@ class Worker:
                 self._link = Link(self._sock, self._take, lambda: self._lines.put_nowait(None))
                 reporting = group.create_task(self._report_regularly())
                 await self._obey()
+                asked = group.create_task(self._obey())  # about sessions, while they are drained
                 await self._drain()
+                asked.cancel()
                 reporting.cancel()
                 self._report()
         finally:
@@ -87,6 +90,8 @@ class Worker:
                 self._start(order)
             elif isinstance(order, Listen):
                 await self._listen(order)
+            elif isinstance(order, AskSessions | EndSessions):
+                await self._answer(order)
             elif isinstance(order, Unlisten):
                 server = self._servers.pop(order.name, None)
                 if server is not None:
@@ -119,6 +124,24 @@ class Worker:
         self._servers[order.name] = await accept(
             sock, lambda: Session(floor, door, identify, self._supervise)
         )
+
+    async def _answer(self, question: AskSessions | EndSessions) -> None:
+        """Say which sessions there are, or end some and say which; a few at a time, and traffic passes in between."""
+        found = list(self._sessions)
+        if isinstance(question, EndSessions):
+            ids = frozenset(question.ids)
+            found = [session for session in found if session.id in ids]
+        for at in range(0, len(found), _SESSIONS_A_TURN):
+            records = []
+            for session in found[at : at + _SESSIONS_A_TURN]:
+                if session not in self._sessions:
+                    continue  # it went while others had their turn
+                records.append(session.record())
+                if isinstance(question, EndSessions):
+                    session.end(question.reason)
+            self._say(to_wire(SessionsPart(number=question.number, sessions=tuple(records))))
+            await asyncio.sleep(0)
+        self._say(to_wire(SessionsPart(number=question.number, last=True)))
 
     def _started(self) -> Floor:
         if self._floor is None:

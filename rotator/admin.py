@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any, Protocol
 
@@ -16,8 +16,10 @@ from rotator.requests import Request as RotationAsked
 from rotator.requests import Rotation
 from rotator.views import (
     DatabaseView,
+    EndedView,
     RotationRequest,
     RotationView,
+    SessionsView,
     SourceView,
     StatusView,
     UserView,
@@ -26,6 +28,8 @@ from rotator.views import (
 )
 
 __all__ = ["Backend", "control_app", "public_app"]
+
+_LONGEST_REASON = 200  # characters
 
 
 class Backend(Protocol):
@@ -58,6 +62,12 @@ class Backend(Protocol):
     async def discover(self) -> Inventory:
         """Look at AWS now."""
 
+    async def sessions(self) -> SessionsView:
+        """Clients' sessions, as far as the proxies tell of them in time."""
+
+    async def end_sessions(self, ids: Sequence[str], reason: str, asked_by: str) -> SessionsView:
+        """End clients' sessions, who read the reason if there is one; those that there were."""
+
     def events(self) -> AsyncIterator[dict[str, Any]]:
         """What happens from now on."""
 
@@ -77,6 +87,7 @@ def control_app(backend: Backend) -> FastAPI:
     _add_probes(app, backend)
     _add_views(app, backend)
     _add_orders(app, backend)
+    _add_sessions(app, backend)
     app.add_exception_handler(UsageError, _refuse)
     return app
 
@@ -143,6 +154,38 @@ def _add_orders(app: FastAPI, backend: Backend) -> None:
     async def discover() -> list[SourceView]:
         inventory = await backend.discover()
         return [source_view(source) for source in inventory.sources]
+
+
+def _add_sessions(app: FastAPI, backend: Backend) -> None:
+    @app.get("/v1/sessions", summary="Clients' connections; of one database or database user, if asked so")
+    async def sessions(database: str | None = None, user: str | None = None) -> SessionsView:
+        answer = await backend.sessions()
+        wanted = [
+            one
+            for one in answer.sessions
+            if database in (None, one.database) and (user is None or one.user == user)
+        ]
+        return answer.model_copy(update={"sessions": wanted})
+
+    @app.delete("/v1/sessions/{session_id}", summary="End a client's connection; it reads the reason")
+    async def end_session(
+        session_id: str, request: Request, reason: Annotated[str, Query(max_length=_LONGEST_REASON)] = ""
+    ) -> EndedView:
+        answer = await backend.end_sessions([session_id], reason, _caller(request))
+        if not answer.sessions:
+            raise HTTPException(404, _no_session(session_id, answer))
+        return EndedView(ended=[one.id for one in answer.sessions])
+
+
+def _no_session(session_id: str, answer: SessionsView) -> str:
+    if not answer.proxies:
+        return f"there is no session {session_id}: no proxy is connected; is `valkeeper proxy` running?"
+    if answer.silent:
+        return (
+            f"no session {session_id} among those of the workers that answered; {answer.silent} did not in time, "
+            "and will end it if it is theirs"
+        )
+    return f"there is no session {session_id}; list them with: valkeeper sessions"
 
 
 async def _server_sent(events: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:

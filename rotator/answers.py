@@ -1,12 +1,15 @@
 """What the API, the metrics and the command line are told: the parts of the service, read together."""
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
+
+import structlog
 
 from discovery.model import Inventory, User
 from discovery.scanner import Scanner
@@ -20,23 +23,31 @@ from rotator.metrics import Metrics, State, is_overdue
 from rotator.publisher import Publisher
 from rotator.requests import Request, Rotation
 from rotator.rotations import Rotations
+from rotator.sessions import SessionsHeard, login_names
 from rotator.standing import Care, Standing
 from rotator.views import (
     DatabaseView,
     RotationRequest,
+    SessionsView,
     StatusView,
     UserView,
     database_views,
     handed_on_view,
+    session_view,
     source_view,
     user_view,
 )
 
 __all__ = ["Answers"]
 
+_log = structlog.get_logger(__name__)
+
 
 class Answers:
-    """What is asked of the service (`rotator.admin.Backend`); it changes nothing but by `ask` and `discover`."""
+    """What is asked of the service (`rotator.admin.Backend`).
+
+    It changes nothing but by `ask`, `discover` and `end_sessions`.
+    """
 
     def __init__(
         self,
@@ -157,6 +168,39 @@ class Answers:
         """A rotation that was asked for."""
         return self._rotations.asked(request_id)
 
+    async def sessions(self) -> SessionsView:
+        """Clients' sessions."""
+        return await _shown(await self._publisher.sessions())
+
+    async def end_sessions(self, ids: Sequence[str], reason: str, asked_by: str) -> SessionsView:
+        """End clients' sessions; those that there were."""
+        words = "an operator ended this session"
+        ended = await self._publisher.end_sessions(ids, f"{words}: {reason}" if reason else words)
+        for one in ended.sessions:
+            _log.info(
+                "session_killed",
+                asked_by=asked_by,
+                session=one.id,
+                identity=one.identity,
+                database=one.database,
+                user=one.user,
+                reason=reason,
+            )
+        return await _shown(ended)
+
     def events(self) -> AsyncIterator[dict[str, Any]]:
         """What happens from now on."""
         return self._events.follow()
+
+
+async def _shown(heard: SessionsHeard) -> SessionsView:
+    names = await asyncio.to_thread(login_names, {one.uid for one in heard.sessions if one.uid is not None})
+    now = time.time()
+    return SessionsView(
+        sessions=[
+            session_view(one, names, now)
+            for one in sorted(heard.sessions, key=lambda one: (one.since, one.id))
+        ],
+        proxies=heard.proxies,
+        silent=heard.silent,
+    )

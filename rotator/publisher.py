@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +16,29 @@ from proxy.channel import MAX_LINE, Channel
 from proxy.counters import Counters
 from proxy.directory import Update, to_wire
 from proxy.errors import ChannelError
-from proxy.messages import Acknowledged, Changed, FromProxy, Hello, Rejected, Report, Whole
+from proxy.messages import (
+    Acknowledged,
+    AskSessions,
+    Changed,
+    EndSessions,
+    FromProxy,
+    Hello,
+    Rejected,
+    Report,
+    SessionRecord,
+    SessionsPart,
+    Whole,
+)
+from proxy.rollcall import RollCall
 from rotator.catalogue import Catalogue
+from rotator.sessions import SessionsHeard
 
 __all__ = ["ConnectedProxy", "Publisher"]
 
 _log = structlog.get_logger(__name__)
 
 _PARTING = 1.0  # seconds
+_ANSWER_SECONDS = 3.0  # for a proxy to say which sessions it has: it waits 2 s for its workers itself
 _PATIENCE = 30.0  # seconds that a proxy may leave an update unacknowledged before it is hung up on
 
 
@@ -58,6 +73,7 @@ class Publisher:
         self._proxies: dict[int, ConnectedProxy] = {}
         self._numbers = itertools.count(1)
         self._progress = asyncio.Condition()
+        self._roll: RollCall[int] = RollCall(_ANSWER_SECONDS)
 
     @property
     def proxies(self) -> tuple[ConnectedProxy, ...]:
@@ -117,6 +133,34 @@ class Publisher:
             return False
         return True
 
+    async def sessions(self) -> SessionsHeard:
+        """All clients' sessions, as far as the proxies tell of them within three seconds."""
+        return await self._ask(AskSessions(number=0))
+
+    async def end_sessions(self, ids: Iterable[str], reason: str) -> SessionsHeard:
+        """End sessions, and tell their clients `ERR valkeeper: <reason>`.
+
+        Returns:
+            Those that there were. A worker that did not answer in time ends its own when it goes on.
+        """
+        return await self._ask(EndSessions(number=0, ids=tuple(ids), reason=reason))
+
+    async def _ask(self, question: AskSessions | EndSessions) -> SessionsHeard:
+        asked = tuple(self._proxies.values())
+        sessions: list[SessionRecord] = []
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def answer(part: SessionsPart) -> None:
+            sessions.extend(part.sessions)
+            if part.last and not done.done():
+                done.set_result(part.silent)
+
+        line = to_wire(self._roll.begin(question, [proxy.number for proxy in asked], answer))
+        for proxy in asked:
+            proxy.outbox.put_nowait(line)
+        silent = await done
+        return SessionsHeard(tuple(sessions), len(asked), silent)
+
     def _hang_up_on_the_stuck(self) -> None:
         """A proxy that stopped listening must not stop rotation for ever; it gets everything when it reconnects."""
         for proxy in self._proxies.values():
@@ -148,12 +192,15 @@ class Publisher:
             _log.warning("proxy_misspoke", pid=peer.pid, error=str(errors.exceptions[0]))
         finally:
             del self._proxies[proxy.number]
+            self._roll.gone(proxy.number)
             channel.close()
             async with self._progress:
                 self._progress.notify_all()
             _log.info("proxy_disconnected", pid=peer.pid)
 
-    async def _hear(self, proxy: ConnectedProxy, message: Hello | Acknowledged | Report | Rejected) -> None:
+    async def _hear(
+        self, proxy: ConnectedProxy, message: Hello | Acknowledged | Report | Rejected | SessionsPart
+    ) -> None:
         match message:
             case Hello(workers=workers):
                 proxy.workers = workers
@@ -166,6 +213,8 @@ class Publisher:
                     self._progress.notify_all()
             case Report(counters=counters):
                 proxy.counters = counters
+            case SessionsPart():
+                self._roll.hear(proxy.number, message)
             case Rejected(credential=credential, version=version, database=database):
                 _log.warning("credential_rejected", credential=credential, version=version, database=database)
                 self._on_rejected(credential, version)

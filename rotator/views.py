@@ -1,24 +1,30 @@
 """What the admin API answers: records for people and scripts. None of them can hold a secret."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from discovery.model import Database, Inventory, SourceState
+from proxy.messages import SessionRecord
 from rotator.handed_on import HandedOnStanding
 from rotator.requests import Rotation
 from rotator.standing import Care, Standing
 
 __all__ = [
     "DatabaseView",
+    "EndedView",
     "RotationRequest",
     "RotationView",
+    "SessionView",
+    "SessionsView",
     "SourceView",
     "StatusView",
     "UserView",
     "database_views",
     "handed_on_view",
     "rotation_view",
+    "session_view",
     "source_view",
     "user_view",
 ]
@@ -103,6 +109,38 @@ class RotationRequest(BaseModel):
     wait_seconds: float = Field(300, gt=0, le=3600, description="For how long to wait at most.")
     retire: bool = Field(False, description="Drop the old password at once: for one that leaked.")
     force: bool = Field(False, description="Take over an AWSPENDING version that is not Valkeeper's.")
+
+
+class SessionView(_View):
+    """A client's connection to a database."""
+
+    id: str = Field(description="What `valkeeper kill` and DELETE /v1/sessions/{id} take.")
+    who: str = Field(description="The caller's login name, else its uid; local: it came by a loopback port.")
+    uid: int | None
+    pid: int | None = Field(description="The client's process.")
+    database: str
+    user: str | None = Field(description="The database user of its latest login.")
+    state: str = Field(description="greeting (has not said what it wants), connecting, open or ending")
+    since: datetime
+    open_seconds: float
+    bytes_from_client: int
+    bytes_from_database: int
+
+
+class SessionsView(_View):
+    """Clients' connections, and how far that is all of them."""
+
+    sessions: list[SessionView] = Field(description="The longest first.")
+    proxies: int = Field(description="How many proxies were asked.")
+    silent: int = Field(
+        description="Workers that did not answer in time: their sessions are not among these."
+    )
+
+
+class EndedView(_View):
+    """Sessions that are being ended: their clients get the replies that are outstanding, and then the reason."""
+
+    ended: list[str]
 
 
 class StatusView(_View):
@@ -212,6 +250,24 @@ def handed_on_view(standing: HandedOnStanding) -> UserView:
         due=None,
         due_in_seconds=None,
         secret_arn=None,
+    )
+
+
+def session_view(record: SessionRecord, names: Mapping[int, str], now: float) -> SessionView:
+    """A session, for people; `names` are login names by uid, `now` is in seconds since the epoch."""
+    name = names.get(record.uid) if record.uid is not None else None
+    return SessionView(
+        id=record.id,
+        who=name or record.identity,
+        uid=record.uid,
+        pid=record.pid,
+        database=record.database,
+        user=record.user,
+        state=record.state,
+        since=datetime.fromtimestamp(record.since, UTC),
+        open_seconds=max(0.0, now - record.since),
+        bytes_from_client=record.bytes_from_client,
+        bytes_from_database=record.bytes_from_database,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import secrets
@@ -19,10 +20,21 @@ import redis
 
 from proxy.channel import MAX_LINE, Channel
 from proxy.directory import Credential, Database, Directory, Tls, Update
-from proxy.messages import Acknowledged, Changed, FromProxy, Rejected, Report, Whole
+from proxy.messages import (
+    Acknowledged,
+    AskSessions,
+    Changed,
+    EndSessions,
+    FromProxy,
+    Rejected,
+    Report,
+    SessionsPart,
+    Whole,
+)
 from proxy.settings import ProxySettings
 
 PATIENCE = 10.0
+_numbers = itertools.count(1)
 
 
 def free_port():
@@ -203,6 +215,24 @@ class Publisher:
             return counts if counts is not None and question(counts) else None
 
         return eventually(ask, what="the expected count")
+
+    def sessions(self):
+        """Which sessions there are, by id, and how many workers did not say."""
+        return self._ask(AskSessions(number=next(_numbers)))
+
+    def end_sessions(self, *ids, reason="it is time"):
+        """End sessions; those that there were, by id, and how many workers did not say."""
+        return self._ask(EndSessions(number=next(_numbers), ids=ids, reason=reason))
+
+    def _ask(self, question):
+        self._send(question)
+
+        def answered():
+            parts = [part for part in self.of(SessionsPart) if part.number == question.number]
+            return parts if parts and parts[-1].last else None
+
+        parts = eventually(answered, what="an answer about sessions")
+        return {record.id: record for part in parts for record in part.sessions}, parts[-1].silent
 
     def hang_up(self):
         """As if the rotator had been killed."""
