@@ -183,6 +183,7 @@ class Engine:
         self._listener = listener
         self._acknowledged = acknowledged
         self._sleep = sleep
+        self._stopping = False
         self._pacing = Pacing(interval, chance)
 
     async def run(
@@ -196,6 +197,13 @@ class Engine:
         steps: list[str] = []
         first: Version | None = None
         for _ in range(_TURNS):
+            if self._stopping:
+                return Outcome(
+                    Result.WAITING,
+                    tuple(steps),
+                    "the service stops; whoever is next goes on from here",
+                    wish=wish,
+                )
             seen = await self._observe(user, databases, account, wish)
             if seen is None:
                 return Outcome(Result.LEFT, tuple(steps), "the user no longer exists")
@@ -223,6 +231,10 @@ class Engine:
         secret = await account.vault.read(user.key)
         self._listener.observed(user, state, secret)
         return Outcome(Result.IDLE, (), secret=secret)
+
+    def stop(self) -> None:
+        """Let runs end after the step that each is in: AWS holds how far they have come."""
+        self._stopping = True
 
     def forget(self, key: UserKey) -> None:
         """Drop what is remembered of a user that is no longer managed."""
@@ -311,7 +323,7 @@ class Engine:
 
     async def _settle(self, user: User, account: Account) -> None:
         pause, waited = _SETTLE_FIRST, 0.0
-        while waited < _SETTLE_FOR:
+        while waited < _SETTLE_FOR and not self._stopping:
             await self._sleep(pause)
             waited += pause
             pause = min(pause * _SETTLE_GROWTH, _SETTLE_MOST)

@@ -196,8 +196,9 @@ class Rotations:
                 group.create_task(self._run(key, entry), name=f"rotate {key}")
 
     def stop(self) -> None:
-        """Start no more runs."""
+        """Start no more runs, and let those that are under way end after their step."""
         self._stopping = True
+        self._engine.stop()
 
     def saw(self, user: User, state: UserState, secret: Secret | None) -> None:
         """The engine read a user."""

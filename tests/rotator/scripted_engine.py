@@ -32,6 +32,7 @@ class ScriptedEngine:
         self.begun = []
         self.looked = []
         self.forgotten = []
+        self.stopped = False
 
     async def run(self, user, databases, account, wish=None):
         run = Run(user, wish)
@@ -49,6 +50,9 @@ class ScriptedEngine:
 
     def forget(self, key):
         self.forgotten.append(key)
+
+    def stop(self):
+        self.stopped = True
 
 
 class Doors:

@@ -621,3 +621,22 @@ def test_new_passwords_are_64_letters_and_digits():
     assert len(told) == 50
     assert all(len(one) == 64 and one.isascii() and one.isalnum() for one in told)
     assert isinstance(new_password(), SecretStr)
+
+
+@pytest.mark.parametrize("last", ["stage", "apply", "promote"])
+async def test_a_run_that_is_told_to_stop_ends_after_its_step_and_another_instance_goes_on(home, due, last):
+    instance, before = Instance(home), due.labels["AWSCURRENT"]
+
+    def stop_after():
+        if instance.steps and instance.steps[-1] == last:
+            instance.engine.stop()
+
+    instance.watch = stop_after
+    left = await instance.run(due)
+    assert (left.result, left.steps[-1]) == (Result.WAITING, last)
+    assert "the service stops" in left.reason
+
+    pending = due.labels["AWSPENDING"]
+    await Instance(home).run(due)
+    assert (due.labels["AWSCURRENT"], due.labels["AWSPREVIOUS"]) == (pending, before)
+    assert len(due.passwords) == 2
