@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
@@ -16,8 +17,8 @@ from rich.console import Console
 from discovery.errors import ConfigurationError
 from proxy.errors import ProxyError
 from rotator.config import Settings, load
-from rotator.errors import NotRunningError, RefusedError, RotatorError, UsageError
-from rotator.tables import databases_table, rotations_table, status_lines, users_table
+from rotator.errors import NotFoundError, NotRunningError, RefusedError, RotatorError, UsageError
+from rotator.tables import databases_table, rotations_table, sessions_table, status_lines, users_table
 
 if TYPE_CHECKING:
     from rotator.client import ServiceClient
@@ -153,6 +154,47 @@ def users(
 
 
 @app.command()
+def sessions(
+    database: Annotated[str | None, typer.Option(help="Only those of this database.")] = None,
+    user: Annotated[str | None, typer.Option(help="Only those of this database user.")] = None,
+    config: ConfigOption = None,
+    runtime_dir: RuntimeDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The clients that are connected now, and as whom. Exit code 1 where that may not be all."""
+    answer = _client(config, runtime_dir).get("/v1/sessions", database=database, user=user)
+    _print_json(answer) if as_json else _out.print(sessions_table(answer["sessions"]))
+    if not answer["proxies"]:
+        _warn("no proxy is connected to the service, so no sessions are known")
+    if answer["silent"]:
+        _warn(f"{answer['silent']} of the proxy's workers did not answer in time; their sessions are missing")
+    raise typer.Exit(0 if answer["proxies"] and not answer["silent"] else 1)
+
+
+@app.command()
+def kill(
+    names: Annotated[
+        list[str], typer.Argument(metavar="SESSION...", help="As `valkeeper sessions` shows them.")
+    ],
+    reason: Annotated[str | None, typer.Option(help="What the client is told.")] = None,
+    config: ConfigOption = None,
+    runtime_dir: RuntimeDirOption = None,
+) -> None:
+    """End clients' sessions: each gets its outstanding replies, then an error. Exit code 1 where one was not there."""
+    client = _client(config, runtime_dir)
+    missing = 0
+    for name in names:
+        try:
+            client.delete(f"/v1/sessions/{quote(name, safe='')}", reason=reason)
+        except NotFoundError as error:
+            missing += 1
+            _warn(str(error))
+        else:
+            _out.print(f"ended session {name}", soft_wrap=True, markup=False)
+    raise typer.Exit(1 if missing else 0)
+
+
+@app.command()
 def rotate(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[USER]...", help="Ids or names of users.")
@@ -238,8 +280,12 @@ def main() -> None:
 
 def _fail(text: str, code: int) -> None:
     for line in text.splitlines():
-        _err.print(f"valkeeper: {line}", soft_wrap=True, markup=False)
+        _warn(line)
     sys.exit(code)
+
+
+def _warn(line: str) -> None:
+    _err.print(f"valkeeper: {line}", soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

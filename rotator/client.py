@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from rotator.errors import NotRunningError, RefusedError
+from rotator.errors import NotFoundError, NotRunningError, RefusedError
 
 __all__ = ["ServiceClient"]
 
@@ -22,14 +22,14 @@ class ServiceClient:
             transport=httpx.HTTPTransport(uds=str(self._socket)), base_url="http://valkeeper", timeout=10
         )
 
-    def get(self, path: str) -> Any:
-        """The JSON at a path.
+    def get(self, path: str, **query: str | None) -> Any:
+        """The JSON at a path, asked with those parts of a query that are not None.
 
         Raises:
             NotRunningError: no service there, or not ours to ask.
         """
         with self._reaching():
-            return self._answer(self._http.get(path))
+            return self._answer(self._http.get(path, params=_given(query)))
 
     def post(self, path: str, body: Any = None, *, timeout: float = 10) -> Any:
         """The JSON that answers a request.
@@ -40,6 +40,17 @@ class ServiceClient:
         """
         with self._reaching():
             return self._answer(self._http.post(path, json=body, timeout=timeout))
+
+    def delete(self, path: str, **query: str | None) -> Any:
+        """The JSON that answers when what is at a path has been ended.
+
+        Raises:
+            NotRunningError: no service there, or not ours to ask.
+            NotFoundError: there is no such thing.
+            RefusedError: the service refuses, and says why.
+        """
+        with self._reaching():
+            return self._answer(self._http.delete(path, params=_given(query)))
 
     def events(self) -> Iterator[dict[str, Any]]:
         """What happens from now on, until the service ends.
@@ -76,4 +87,11 @@ class ServiceClient:
             detail = response.text
         if not isinstance(detail, str):  # pydantic's list of what does not fit
             detail = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in detail)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            raise NotFoundError(detail)
         raise RefusedError(detail)
+
+
+def _given(query: dict[str, str | None]) -> dict[str, str] | None:
+    # httpx takes an empty query for the order to drop the one that is in the path.
+    return {name: value for name, value in query.items() if value is not None} or None

@@ -1,6 +1,13 @@
 """What can go wrong in the rotator beyond AWS itself (`discovery.errors`)."""
 
-__all__ = ["NotRunningError", "RefusedError", "RotatorError", "UnknownUserError", "UsageError"]
+__all__ = [
+    "NotFoundError",
+    "NotRunningError",
+    "RefusedError",
+    "RotatorError",
+    "UnknownUserError",
+    "UsageError",
+]
 
 
 class RotatorError(Exception):
@@ -21,3 +28,7 @@ class NotRunningError(RotatorError):
 
 class RefusedError(RotatorError):
     """The service answered that the request can't be meant."""
+
+
+class NotFoundError(RefusedError):
+    """The service answered that there is no such thing."""

@@ -7,7 +7,17 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["age", "databases_table", "rotations_table", "state_text", "status_lines", "users_table"]
+__all__ = [
+    "age",
+    "databases_table",
+    "rotations_table",
+    "sessions_table",
+    "state_text",
+    "status_lines",
+    "users_table",
+]
+
+_KILO, _TEN = 1000, 10
 
 _COLOURS = {
     "fresh": "green",
@@ -22,6 +32,10 @@ _COLOURS = {
     "failed": "red",
     "left": "red",
     "waiting": "yellow",
+    "open": "green",
+    "greeting": "yellow",
+    "connecting": "cyan",
+    "ending": "yellow",
 }
 
 
@@ -46,6 +60,18 @@ def age(seconds: float | None) -> str:
     else:
         text = f"{rest} s"
     return text
+
+
+def size(number: int) -> str:
+    """A number of bytes as a person says it: `512 B`, `1.5 kB`, `20 MB`."""
+    if number < _KILO:
+        return f"{number} B"
+    amount = float(number)
+    for unit in ("kB", "MB", "GB", "TB"):
+        amount /= _KILO
+        if round(amount) < _KILO or unit == "TB":
+            break
+    return f"{amount:.1f} {unit}" if round(amount, 1) < _TEN else f"{amount:.0f} {unit}"
 
 
 def _due(seconds: float | None) -> str:
@@ -119,6 +145,27 @@ def rotations_table(rotations: Sequence[Mapping[str, Any]]) -> Table:
         took = f"{seconds:.1f} s" if seconds is not None else "-"
         cells = (one["user"].rpartition("/")[2], state_text(one["result"]), took, one["version"] or "-")
         table.add_row(*cells, *([one["reason"]] if troubled else []))
+    return table
+
+
+def sessions_table(sessions: Sequence[Mapping[str, Any]]) -> Table:
+    """Clients' sessions. How far one is shows only where one is not simply open."""
+    unsettled = any(one["state"] != "open" for one in sessions)
+    table = _table(
+        "SESSION", "WHO", "DATABASE", "USER", *(["STATE"] if unsettled else []), "OPEN FOR", "IN", "OUT"
+    )
+    for one in sessions:
+        # As text: a client may name a user that reads like the table's own markup.
+        table.add_row(
+            Text(one["id"]),
+            Text(one["who"] if one["pid"] is None else f"{one['who']} (pid {one['pid']})"),
+            Text(one["database"] or "-"),
+            Text(one["user"] or "-"),
+            *([state_text(one["state"])] if unsettled else []),
+            age(one["open_seconds"]),
+            size(one["bytes_from_client"]),
+            size(one["bytes_from_database"]),
+        )
     return table
 
 

@@ -10,9 +10,22 @@ import pytest
 
 from proxy.channel import MAX_LINE, Channel
 from proxy.counters import Counters, DatabaseCounters
-from proxy.messages import Acknowledged, FromRotator, Hello, Rejected, Report, Whole
+from proxy.messages import (
+    Acknowledged,
+    AskSessions,
+    EndSessions,
+    FromRotator,
+    Hello,
+    Rejected,
+    Report,
+    SessionRecord,
+    SessionsPart,
+    Whole,
+)
+from proxy.rollcall import RollCall
 from rotator.catalogue import Catalogue
 from rotator.publisher import Publisher
+from rotator.sessions import SessionsHeard
 from tests.rotator.records import credential, inventory, user, user_key
 
 APP = user_key()
@@ -135,6 +148,59 @@ async def test_a_proxy_that_talks_nonsense_is_hung_up_on_and_others_are_not(publ
         assert await bad.receive(FromRotator) is None
         publisher.publish(catalogue.take_credentials([credential(version="v2")]))
         assert (await good.receive(FromRotator)).update.credentials[0].version == "v2"
+
+
+def session(name):
+    return SessionRecord(
+        id=name, identity="uid 0", uid=0, pid=1, database="orders", user="app", state="open", since=0.0,
+        bytes_from_client=0, bytes_from_database=0,
+    )  # fmt: skip
+
+
+async def test_sessions_of_all_proxies_are_told_together(publisher):
+    async with connected(publisher) as first, connected(publisher) as second:
+        await first.receive(FromRotator)
+        await second.receive(FromRotator)
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(publisher.sessions())
+            for channel, name, silent in ((first, "1-1", 0), (second, "2-1", 1)):
+                question = await channel.receive(FromRotator)
+                assert isinstance(question, AskSessions)
+                await channel.send(SessionsPart(number=question.number, sessions=(session(name),)))
+                await channel.send(SessionsPart(number=question.number, last=True, silent=silent))
+    heard = asking.result()
+    assert {one.id for one in heard.sessions} == {"1-1", "2-1"}
+    assert (heard.proxies, heard.silent) == (2, 1)
+
+
+async def test_sessions_are_ended_by_whichever_proxy_has_them(publisher):
+    async with connected(publisher) as channel:
+        await channel.receive(FromRotator)
+        async with asyncio.TaskGroup() as group:
+            ending = group.create_task(publisher.end_sessions({"1-1"}, "it is time"))
+            question = await channel.receive(FromRotator)
+            assert question == EndSessions(number=question.number, ids=("1-1",), reason="it is time")
+            await channel.send(SessionsPart(number=question.number, sessions=(session("1-1"),), last=True))
+    assert ending.result() == SessionsHeard((session("1-1"),), proxies=1, silent=0)
+
+
+async def test_a_proxy_that_says_nothing_of_sessions_is_left_out(publisher, monkeypatch):
+    monkeypatch.setattr(publisher, "_roll", RollCall(0.0))
+    async with connected(publisher) as channel:
+        await channel.receive(FromRotator)
+        assert await publisher.sessions() == SessionsHeard((), proxies=1, silent=1)
+
+
+async def test_a_proxy_that_goes_is_asked_for_its_sessions_no_longer(publisher):
+    async with asyncio.TaskGroup() as group, connected(publisher) as channel:
+        await channel.receive(FromRotator)
+        asking = group.create_task(publisher.sessions())
+        assert isinstance(await channel.receive(FromRotator), AskSessions)
+    assert asking.result() == SessionsHeard((), proxies=1, silent=0)
+
+
+async def test_without_a_proxy_no_sessions_are_known(publisher):
+    assert await publisher.sessions() == SessionsHeard((), proxies=0, silent=0)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
