@@ -1,4 +1,4 @@
-"""The sandbox of the demo: its account, what untagged users look like in it, and the time that passes in it."""
+"""The sandbox of the demo: its account, the users in it that nobody may touch, and the time that passes in it."""
 
 import contextlib
 import os
@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo.errors import DemoError
+from deploy.demo.holdings import set_up
 from deploy.demo.service import tail
 from deploy.demo.state import State, UserRow
-from deploy.demo.verdict import Untagged
+from deploy.demo.verdict import AccountUser
 from deploy.sandbox.client import SandboxError, SandboxProcess
+from deploy.sandbox.controls import Service
 
-__all__ = ["Ageing", "open_sandbox", "read_untagged"]
+__all__ = ["Ageing", "open_sandbox", "read_unmanaged"]
 
 _MANAGED_TAG = "teleport.dev/managed"
 _MORE_THAN_A_DAY = 25 * 3600.0  # seconds
@@ -23,53 +25,64 @@ _MORE_THAN_A_DAY = 25 * 3600.0  # seconds
 
 @contextlib.contextmanager
 def open_sandbox(log: Path, busy: Callable[[str], AbstractContextManager[None]]) -> Iterator[SandboxProcess]:
-    """Start a sandbox on a free port, and end it at the end of the block; what it says goes to a log.
+    """Start a sandbox on a free port, furnish it, and end it at the end of the block; what it says goes to a log.
 
     Args:
         log: where.
         busy: says what is under way.
 
     Raises:
-        DemoError: it did not start.
+        DemoError: it did not start, or its databases did not come up.
     """
     # Importing it takes a second, in which the sandbox can start as well.
     threading.Thread(target=__import__, args=("boto3",), daemon=True).start()
     try:
         with busy("Starting the sandbox …"), _errors_to(log):
-            sandbox = SandboxProcess()
+            sandbox = SandboxProcess(empty=True)
     except SandboxError as error:
         raise DemoError(f"the sandbox did not start: {error}", tail(log)) from None
     with sandbox:
+        with busy("Creating its databases and users …"):
+            set_up(sandbox)
         yield sandbox
 
 
-def read_untagged(sandbox: SandboxProcess) -> dict[str, Untagged]:
-    """Every user without the tag, by key, as it stands in the account now."""
-    elasticache, vault = sandbox.boto3("elasticache"), sandbox.boto3("secretsmanager")
+def read_unmanaged(sandbox: SandboxProcess) -> dict[str, AccountUser]:
+    """Every user that Valkeeper has to leave as it is, by key: those without the tag, and IAM users."""
     secrets = [
         secret["Name"]
-        for page in vault.get_paginator("list_secrets").paginate()
+        for page in sandbox.boto3("secretsmanager").get_paginator("list_secrets").paginate()
         for secret in page["SecretList"]
     ]
     found = {}
-    for page in elasticache.get_paginator("describe_users").paginate():
-        for user in page["Users"]:
-            tags = elasticache.list_tags_for_resource(ResourceName=user["ARN"])["TagList"]
-            if not any(tag["Key"] == _MANAGED_TAG for tag in tags):
-                key = f"elasticache/{sandbox.region}/{sandbox.account}/user/{user['UserId']}"
-                found[key] = _untagged(sandbox, user, secrets)
+    for service, user, tags in _users(sandbox):
+        if user["Authentication"]["Type"] == "iam" or all(tag["Key"] != _MANAGED_TAG for tag in tags):
+            # A MemoryDB user's name is its id.
+            user_id = user.get("UserId", user.get("Name"))
+            key = f"{service}/{sandbox.region}/{sandbox.account}/user/{user_id}"
+            found[key] = AccountUser(
+                service=service,
+                id=user_id,
+                authentication=user["Authentication"]["Type"],
+                status=user["Status"],
+                access=user["AccessString"],
+                password_count=user["Authentication"].get("PasswordCount", 0),
+                passwords=tuple(sandbox.passwords(user_id, service=service)),
+                secrets=tuple(name for name in secrets if name.endswith(key)),
+            )
     return found
 
 
-def _untagged(sandbox: SandboxProcess, user: dict[str, Any], secrets: list[str]) -> Untagged:
-    return Untagged(
-        id=user["UserId"],
-        status=user["Status"],
-        access=user["AccessString"],
-        password_count=user["Authentication"].get("PasswordCount", 0),
-        passwords=tuple(sandbox.passwords(user["UserId"])),
-        secrets=tuple(name for name in secrets if name.endswith(f"/user/{user['UserId']}")),
-    )
+def _users(sandbox: SandboxProcess) -> Iterator[tuple[Service, dict[str, Any], list[dict[str, str]]]]:
+    """Each user of both services as it is described, with its tags."""
+    elasticache, memorydb = sandbox.boto3("elasticache"), sandbox.boto3("memorydb")
+    for page in elasticache.get_paginator("describe_users").paginate():
+        for user in page["Users"]:
+            tags = elasticache.list_tags_for_resource(ResourceName=user["ARN"])["TagList"]
+            yield "elasticache", user, tags
+    for page in memorydb.get_paginator("describe_users").paginate():
+        for user in page["Users"]:
+            yield "memorydb", user, memorydb.list_tags(ResourceArn=user["ARN"])["TagList"]
 
 
 class Ageing:

@@ -48,9 +48,9 @@ class _Screen:
     def show(self, state: State, counts: Counts, now: float) -> None:
         if time.monotonic() - self._shown_at >= self._EVERY:
             self._shown_at = time.monotonic()
-            self._live.update(
-                screen(state, counts, self._hints, now, self._live.console.height), refresh=True
-            )
+            width, height = self._live.console.size
+            drawn = screen(state, counts, self._hints, now, width=width, height=height)
+            self._live.update(drawn, refresh=True)
 
 
 class _Lines:
@@ -87,6 +87,7 @@ def _counts(state: State, counts: Counts, now: float) -> str:
     rotated = ", ".join(
         f"{user.id} {len(state.story(user.key).rotated_at)}" for user in state.users if user.care == "managed"
     )
+    by_token = ", ".join(f"{user.id} {counts.of(user):,}" for user in state.users if user.care == "iam")
     failure = f"; the last: {counts.last_failure}" if counts.last_failure else ""
-    line = Line(now, "client", "counts", f"{words}{failure}; rotated: {rotated}")
+    line = Line(now, "client", "counts", f"{words}{failure}; rotated: {rotated}; with tokens: {by_token}")
     return line_text(line).plain

@@ -11,13 +11,14 @@ from typing import Any
 
 from rich.console import Console
 
-from deploy.demo.account import Ageing, open_sandbox, read_untagged
+from deploy.demo.account import Ageing, open_sandbox, read_unmanaged
 from deploy.demo.client import KeepsConnecting
 from deploy.demo.display import display_for
 from deploy.demo.errors import DemoError
+from deploy.demo.facts import facts
 from deploy.demo.service import Folder, Service
 from deploy.demo.state import State, targets
-from deploy.demo.verdict import Check, facts, judge, shortest_duration
+from deploy.demo.verdict import Check, judge, shortest_duration
 from deploy.demo.view import summary
 from deploy.sandbox.client import SandboxProcess
 
@@ -71,7 +72,7 @@ class Demo:
         return code
 
     def _with_sandbox(self, sandbox: SandboxProcess, folder: Folder) -> bool | None:
-        before = read_untagged(sandbox)
+        before = read_unmanaged(sandbox)
         asked = max((one["sequence"] for one in sandbox.requests()), default=0)
         error: DemoError | None = None
         service = Service(folder, sandbox.environment(), sandbox.ca_file, self._state.interval)
@@ -98,7 +99,7 @@ class Demo:
             self._state,
             self._client.counts,
             before,
-            read_untagged(sandbox),
+            read_unmanaged(sandbox),
             lasted=lasted,
             error=str(error or ""),
         )
@@ -204,7 +205,8 @@ class Demo:
 def _hints(folder: Folder) -> tuple[tuple[str, str], ...]:
     """What to try by hand: with names from the sandbox's own holdings."""
     return (
-        ("by hand", f"redis-cli -s {folder.path}/orders.sock --user app --pass x"),
+        ("managed", f"redis-cli -s {folder.path}/sessions.sock --user web -a x"),
+        ("IAM", f"redis-cli -s {folder.path}/orders.sock --user reporting -a x"),
         ("users", f".venv/bin/valkeeper users --runtime-dir {folder.path}"),
     )
 

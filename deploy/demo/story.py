@@ -1,11 +1,11 @@
 """Tells the service's events in words. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-__all__ = ["Line", "moment", "tell"]
+__all__ = ["Line", "moment", "tell", "tell_token"]
 
 _Event = Mapping[str, Any]
 
@@ -25,12 +25,13 @@ class Line:
 _STEPS = {
     "seed": "its secret is created, without a password",
     "stage": "a new password is put as AWSPENDING",
-    "apply": "ModifyUser has been told the new password",
+    "apply": "{call} has been told the new password",
     "settle": "AWS has carried it to every node",
     "promote": "it logs in everywhere: now AWSCURRENT",
     "heal": "AWSCURRENT was rejected, and is set again",
     "retire": "the old password is dropped",
 }
+_CALLS = {"elasticache": "ModifyUser", "memorydb": "UpdateUser"}
 
 _RESULTS = {
     "rotated": ("green", "clients use the new password"),
@@ -41,8 +42,9 @@ _RESULTS = {
 
 
 def _step(event: _Event) -> tuple[str, str, str, str]:
-    step = event.get("step", "")
-    return _last(event.get("user")), step, _STEPS.get(step, ""), "cyan"
+    step, user = event.get("step", ""), event.get("user")
+    call = _CALLS.get((user or "").partition("/")[0], "AWS")
+    return _last(user), step, _STEPS.get(step, "").format(call=call), "cyan"
 
 
 def _rotation(event: _Event) -> tuple[str, str, str, str]:
@@ -66,9 +68,12 @@ def _database(what: str, style: str = "") -> Callable[[_Event], tuple[str, str, 
 
 def _user(what: str, style: str = "") -> Callable[[_Event], tuple[str, str, str, str]]:
     def words(event: _Event) -> tuple[str, str, str, str]:
-        tagged = "managed user" if event.get("managed") else "untagged user"
+        if event.get("authentication") == "iam":
+            kind = "IAM user"
+        else:
+            kind = "managed user" if event.get("managed") else "untagged user"
         where = ", ".join(event.get("databases") or ())
-        return _last(event.get("user")), what, tagged + (f" of {where}" if where else ""), style
+        return _last(event.get("user")), what, kind + (f" of {where}" if where else ""), style
 
     return words
 
@@ -125,6 +130,21 @@ def tell(event: Mapping[str, Any], *, started_at: float) -> Line | None:
     else:
         return None
     return Line(moment(event) - started_at, who, what, text, style)
+
+
+def tell_token(user: str, databases: Sequence[str], lasts: float, now: float, *, renewed: bool) -> Line:
+    """A fresh token as a line.
+
+    Args:
+        user: whose.
+        databases: what it reaches.
+        lasts: seconds until the token ends.
+        now: seconds since the start of the command.
+        renewed: it had one before.
+    """
+    where = ", ".join(databases)
+    text = f"a token of {lasts / 60:.0f} min for {where}"
+    return Line(now, user, "renewed" if renewed else "signed", text, "green")
 
 
 def moment(event: Mapping[str, Any]) -> float:

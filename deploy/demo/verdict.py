@@ -1,33 +1,21 @@
 """Decides how the demo went. Pure."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from deploy.demo.state import Counts, State
+from deploy.demo.state import SERVICES, Counts, State, UserRow, names_by_service
 
-__all__ = ["Check", "Untagged", "calls_per_rotation", "facts", "judge", "shortest_duration"]
-
-# Operations that only discovery asks: they happen with or without rotations.
-_DISCOVERY = frozenset(
-    {
-        "DescribeCacheClusters",
-        "DescribeReplicationGroups",
-        "DescribeUserGroups",
-        "GetCallerIdentity",
-        "GetResources",
-        "ListSecrets",
-        "ListTagsForResource",
-    }
-)
+__all__ = ["AccountUser", "Check", "judge", "shortest_duration"]
 
 
 @dataclass(frozen=True, slots=True)
-class Untagged:
-    """A user without the tag, as it stands in the account."""
+class AccountUser:
+    """A user as it stands in the account."""
 
+    service: str
     id: str
+    authentication: str
+    """As AWS calls it: password, no-password or iam."""
     status: str
     access: str
     password_count: int
@@ -37,7 +25,7 @@ class Untagged:
 
     def __repr__(self) -> str:
         """Without the passwords: this is compared, and never shown."""
-        return f"Untagged({self.id})"
+        return f"AccountUser({self.service}, {self.id})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +48,8 @@ def shortest_duration(interval: float) -> float:
 def judge(
     state: State,
     counts: Counts,
-    before: Mapping[str, Untagged],
-    after: Mapping[str, Untagged],
+    before: Mapping[str, AccountUser],
+    after: Mapping[str, AccountUser],
     *,
     lasted: float,
     error: str = "",
@@ -71,34 +59,45 @@ def judge(
     Args:
         state: at the end.
         counts: of the client.
-        before: the users without the tag before the service was started.
+        before: the users without the tag and the IAM users, by key, before the service was started.
         after: the same after it had ended.
         lasted: seconds from readiness to the end.
         error: what broke the demo off; empty if nothing did.
     """
     checks = [
-        _rotated(state, before, lasted),
+        *(_service(service, state, counts, before, lasted) for service in SERVICES),
         _connected(state, counts, lasted),
-        _left_alone(state, before, after),
+        _untagged_left_alone(state, before, after),
+        _iam_left_alone(before, after),
     ]
     if error:
         checks.append(Check("service", passed=False, detail=error))
     return tuple(checks)
 
 
-def _rotated(state: State, before: Mapping[str, Untagged], lasted: float) -> Check:
+def _service(
+    service: str, state: State, counts: Counts, before: Mapping[str, AccountUser], lasted: float
+) -> Check:
+    """Of one service: its managed users were rotated after their adoption, and an IAM user got in."""
+    users = [user for user in state.users if user.service == service]
     # Who is tagged by hand while the demo runs may have had no time; who is untagged by hand is to be left alone.
-    due = [user for user in state.users if user.care == "managed" and user.key not in before]
-    missed = [user.id for user in due if not state.story(user.key).rotated_at]
+    managed = [user for user in users if user.care == "managed" and user.key not in before]
+    # AWS, too, has to say that it is one, and so that it has no password that could let it in.
+    iam = [user for user in users if user.care == "iam" and user.key in before and _is_iam(before[user.key])]
+    rotations = {user.key: len(state.story(user.key).rotated_at) for user in managed}
+    commands = {user.key: counts.of(user) for user in iam}
+    detail = (
+        f"{_number(len(managed), 'managed user')}, {_number(sum(rotations.values()), 'rotation')}"
+        f"{_each(managed, lambda user: _times(rotations[user.key]))}; "
+        f"{_number(len(iam), 'IAM user')}, {_number(sum(commands.values()), 'command')} with a token"
+        f"{_each(iam, lambda user: f'{commands[user.key]:,}')}"
+    )
+    passed: bool | None = bool(managed) and all(rotations.values()) and bool(iam) and any(commands.values())
     needed = shortest_duration(state.interval)
-    detail = ", ".join(f"{user.id} {_times(len(state.story(user.key).rotated_at))}" for user in due)
-    passed: bool | None = bool(due) and not missed
-    if not due:
-        detail = "no managed user was found"
-    elif missed and lasted < needed:
+    if managed and iam and not passed and lasted < needed:
         passed = None
         detail += f"; ended after {lasted:.0f} s, and it takes {needed:g}"
-    return Check("rotated after adoption", passed, detail)
+    return Check(SERVICES[service], passed, detail)
 
 
 def _connected(state: State, counts: Counts, lasted: float) -> Check:
@@ -118,58 +117,58 @@ def _connected(state: State, counts: Counts, lasted: float) -> Check:
     return Check("client commands", passed, detail)
 
 
-def _left_alone(state: State, before: Mapping[str, Untagged], after: Mapping[str, Untagged]) -> Check:
+def _untagged_left_alone(
+    state: State, before: Mapping[str, AccountUser], after: Mapping[str, AccountUser]
+) -> Check:
     # Whom somebody tagged by hand in the meantime, Valkeeper had to touch.
-    expected = {key: user for key, user in before.items() if key not in state.ever_managed}
-    touched = [user.id for key, user in expected.items() if after.get(key) != user or user.secrets]
-    names = ", ".join(user.id for user in expected.values())
+    expected = {
+        key: user for key, user in before.items() if key not in state.ever_managed and not _is_iam(user)
+    }
+    with_password = {user.service for user in expected.values() if user.passwords}
+    how = "same passwords, access and status, no secret"
+    return _left_alone("untagged users", how, expected, after, with_password)
+
+
+def _iam_left_alone(before: Mapping[str, AccountUser], after: Mapping[str, AccountUser]) -> Check:
+    expected = {key: user for key, user in before.items() if _is_iam(user)}
+    how = "no password, no secret, same access and status"
+    return _left_alone("IAM users", how, expected, after, {user.service for user in expected.values()})
+
+
+def _left_alone(
+    what: str,
+    how: str,
+    expected: Mapping[str, AccountUser],
+    after: Mapping[str, AccountUser],
+    witnessed: Collection[str],
+) -> Check:
+    """That users were; it needs at least one in each service for which that says something."""
+    touched = [user for key, user in expected.items() if after.get(key) != user or user.secrets]
+    without = [name for service, name in SERVICES.items() if service not in witnessed]
     if touched:
-        detail = f"{', '.join(touched)} touched: passwords, access or status differ, or there is a secret"
-    elif expected:
-        detail = f"{names} never touched: same passwords, access and status, no secret"
+        detail = f"{_names(touched)} touched: passwords, access or status differ, or there is a secret"
+    elif without:
+        detail = f"there was none of {' and '.join(without)}"
     else:
-        detail = "there was none"
-    return Check("untagged users", passed=bool(expected) and not touched, detail=detail)
+        detail = f"{_names(expected.values())} never touched: {how}"
+    return Check(what, passed=not touched and not without, detail=detail)
 
 
-def facts(state: State, requests: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
-    """What is worth knowing beside the checks: name and value."""
-    adopted = [story.adopted_at for story in state.stories.values() if story.adopted_at is not None]
-    rotated = [at for story in state.stories.values() for at in story.rotated_at]
-    found = []
-    if adopted:
-        found.append(
-            ("first new password", f"{min(adopted):.1f} s after the start of the command (adoption)")
-        )
-    if rotated:
-        found.append(("first rotation", f"{min(rotated):.1f} s after the start of the command"))
-    calls = calls_per_rotation(state, requests)
-    if calls:
-        parts = ", ".join(f"{number:.1f} {name}" for name, number in calls.items())
-        found.append(("AWS calls per rotation", f"{sum(calls.values()):.1f}: {parts}"))
-    if requests:
-        codes = Counter(one["code"] for one in requests if one["code"]).most_common()
-        errors = "".join(f", {number:,} answered with {code}" for code, number in codes)
-        found.append(("AWS calls in all", f"{len(requests):,}{errors}"))
-    return tuple(found)
+def _is_iam(user: AccountUser) -> bool:
+    return user.authentication == "iam"
 
 
-def calls_per_rotation(state: State, requests: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """How often each operation was asked during rotations, per rotation; the most frequent first.
+def _names(users: Iterable[AccountUser]) -> str:
+    return names_by_service((user.service, user.id) for user in users)
 
-    Users rotate at the same time and share calls, so it is all calls while any rotation ran, but discovery's, by
-    the number of rotations.
-    """
-    rotations = sum(len(story.rotated_at) for story in state.stories.values())
-    if not rotations:
-        return {}
-    during = Counter(
-        one["operation"]
-        for one in requests
-        if one["operation"] not in _DISCOVERY
-        and any(begin <= one["time"] <= end for begin, end in state.runs)
-    )
-    return {name: number / rotations for name, number in during.most_common()}
+
+def _each(users: Iterable[UserRow], words: Callable[[UserRow], str]) -> str:
+    told = ", ".join(f"{user.id} {words(user)}" for user in users)
+    return f" ({told})" if told else ""
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _times(number: int) -> str:

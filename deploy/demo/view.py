@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from deploy.demo.state import Counts, State, UserRow
+from deploy.demo.state import SERVICES, Counts, State, UserRow, names_by_service
 from deploy.demo.story import Line
 from deploy.demo.verdict import Check
 from rotator.tables import age, state_text
@@ -18,33 +18,54 @@ __all__ = ["line_text", "screen", "summary", "try_it"]
 
 _BAR = 12
 _MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("-", "yellow")}
-_ROOMY = 30  # lines
-_STATE = len("rotating: promote")
+_ROOMY = 34  # lines: from here on there is room for headings and for what to try
+_WIDE = 100  # columns
+_STEPS = {
+    "seed": "seeding",
+    "stage": "staging",
+    "apply": "applying",
+    "settle": "settling",
+    "promote": "promoting",
+    "heal": "healing",
+    "retire": "retiring",
+}
+_STATE = len("promoting")
+_CARES = ("managed", "iam", "released", "passed-through")
 _WHO, _WHAT = 14, 8
 
 
 def screen(
-    state: State, counts: Counts, hints: Sequence[tuple[str, str]], now: float, height: int
+    state: State, counts: Counts, hints: Sequence[tuple[str, str]], now: float, *, width: int, height: int
 ) -> RenderableType:
-    """The whole screen, so many lines high, `now` seconds after the start of the command."""
-    databases, users = _databases(state), _users(state)
-    layout = Layout()
-    parts = [
-        (_header(state, now), 2),
-        (_section("Databases", "found in the account", databases), databases.row_count + 3),
+    """The whole screen of so many columns and lines, `now` seconds after the start of the command."""
+    roomy, wide = height >= _ROOMY, width >= _WIDE
+    databases, users, left_alone = (
+        _databases(state, wide),
+        _users(state, counts, now, wide),
+        _left_alone(state),
+    )
+    client = _client(counts)
+    parts: list[tuple[RenderableType, int | None]] = [(_header(state, now), 2)]
+    sections = (
+        ("Databases", "found in the account", databases, databases.row_count + 1),
         (
-            _section("Users", "those tagged teleport.dev/managed get new passwords", users),
-            users.row_count + 3,
+            "Users",
+            "those tagged teleport.dev/managed get new passwords, IAM users get tokens",
+            Group(users, left_alone),
+            users.row_count + 2,
         ),
-        (
-            _section("A client without a password", "a new connection each time", _client(counts)),
-            6 if counts.failures else 3,
-        ),
-        (_section("What happens", "seconds since the start of the command", _Latest(state.lines)), None),
-    ]
-    # They were printed before; where there is no room for both, what happens is worth more.
-    if height >= _ROOMY:
+        ("A client", "a new connection each time, and any password", client, 4 if counts.failures else 1),
+    )
+    for title, remark, body, size in sections:
+        parts.append((_section(title, remark, body), size + 2) if roomy else (body, size + 1))
+    latest = _Latest(state.lines, taken=2 if roomy else 0)
+    if roomy:
+        parts.append((_section("What happens", "seconds since the start of the command", latest), None))
+        # They were printed before; where there is no room for both, what happens is worth more.
         parts.append((try_it(hints), len(hints)))
+    else:
+        parts.append((latest, None))
+    layout = Layout()
     layout.split_column(*(Layout(Padding(part, (0, 1)), size=size) for part, size in parts))
     return layout
 
@@ -88,12 +109,12 @@ def line_text(line: Line) -> Text:
 class _Latest:
     """As many of the latest lines as there is room for."""
 
-    def __init__(self, lines: Sequence[Line]) -> None:
+    def __init__(self, lines: Sequence[Line], taken: int) -> None:
         self._lines = lines
+        self._taken = taken  # lines for a heading and the space below
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
-        # Two lines are the section's heading and the space below.
-        room = max(1, (options.height or options.max_height) - 2)
+        room = max(1, (options.height or options.max_height) - self._taken)
         for line in self._lines[-room:]:
             yield line_text(line)
 
@@ -125,47 +146,92 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _databases(state: State) -> Table:
-    table = _table("name", "endpoint", "address", "engine", "serves users")
+def _databases(state: State, wide: bool) -> Table:
+    table = _table("database", "kind", "endpoint", "address", *(["engine"] if wide else []), "serves users")
     for one in state.databases:
         users = ", ".join(one.users) or Text("nobody yet", "dim")
-        table.add_row(one.name, one.role, one.endpoint, one.engine, users)
+        table.add_row(one.name, one.kind, one.role, one.endpoint, *([one.engine] if wide else []), users)
     return table
 
 
-def _users(state: State) -> Table:
-    table = _table("name", "state", "password age", "", "next", "rotated")
-    table.columns[3].min_width = 4
-    table.columns[5].justify = "right"
-    for user in sorted(state.users, key=lambda one: (one.care != "managed", one.id)):
-        table.add_row(*(_managed(state, user) if user.care == "managed" else _other(user)))
+def _users(state: State, counts: Counts, now: float, wide: bool) -> Table:
+    """Those that Valkeeper logs in, or did."""
+    table = _table("user", "service", "state", "logged in with")
+    if wide:
+        table.add_column("", no_wrap=True, min_width=_BAR)
+        table.add_column("next", no_wrap=True, min_width=len("in 15 s"))
+    for column in ("rotated", "commands"):
+        table.add_column(column, no_wrap=True, justify="right")
+    shown = (user for user in state.users if user.care != "passed-through")
+    for user in sorted(shown, key=lambda one: (one.service, _rank(one.care), one.id)):
+        service = SERVICES.get(user.service, user.service)
+        rotated = str(len(state.story(user.key).rotated_at)) if user.care == "managed" else ""
+        bar_and_next = _bar_and_next(state, user) if wide else ()
+        standing = _standing(state, user)
+        table.add_row(
+            user.id,
+            service,
+            standing,
+            _logged_in_with(state, user, now),
+            *bar_and_next,
+            rotated,
+            f"{counts.of(user):,}",
+        )
     return table
 
 
-def _managed(state: State, user: UserRow) -> tuple[RenderableType, ...]:
-    story = state.story(user.key)
-    standing = Text(f"rotating: {story.step}", "cyan") if story.step else state_text(user.state)
+def _rank(care: str) -> int:
+    return _CARES.index(care) if care in _CARES else len(_CARES)
+
+
+def _standing(state: State, user: UserRow) -> Text:
+    step = state.story(user.key).step
+    standing = Text(_STEPS.get(step, step), "cyan") if step else state_text(user.state)
     # As wide as its longest word, so that nothing moves to and fro with the steps.
     standing.pad_right(max(0, _STATE - len(standing)))
+    return standing
+
+
+def _logged_in_with(state: State, user: UserRow, now: float) -> Text:
+    if user.care != "iam":
+        return (
+            Text(f"password, {_length(user.age)} old") if user.age is not None else Text("nothing yet", "dim")
+        )
+    if user.token_ends_at is None:
+        return Text("no token", "dim")
+    return Text(f"token, {_length(user.token_ends_at - state.started_at - now)} left")
+
+
+def _length(seconds: float) -> str:
+    """Short, and so never wider than the column: `59 s`, `14 min`, `9 h`."""
+    if seconds < 60:
+        return f"{max(0, seconds):.0f} s"
+    return f"{seconds // 60:.0f} min" if seconds < 3600 else f"{seconds // 3600:.0f} h"
+
+
+def _bar_and_next(state: State, user: UserRow) -> tuple[RenderableType, str]:
+    if user.care != "managed":
+        return "", ""
     old = min(user.age or 0.0, state.interval)
     bar = ProgressBar(
         state.interval, old, _BAR, style="bright_black", complete_style="green", finished_style="cyan"
     )
-    due = "-" if user.due_in is None else f"in {age(user.due_in)}" if user.due_in >= 1 else "now"
-    return (user.id, standing, bar, age(user.age), due, str(len(story.rotated_at)))
+    return bar, "-" if user.due_in is None else f"in {age(user.due_in)}" if user.due_in >= 1 else "now"
 
 
-def _other(user: UserRow) -> tuple[RenderableType, ...]:
-    words = {"passed-through": "left alone", "released": "released"}.get(user.care, user.care)
-    return (Text(user.id, "dim"), Text(words, "dim"), Text("without the tag", "dim"), "", "", "")
+def _left_alone(state: State) -> Text:
+    names = names_by_service((user.service, user.id) for user in state.users if user.care == "passed-through")
+    text = f"left alone: {names}" if names else ""
+    return Text(text, "dim", no_wrap=True, overflow="ellipsis")
 
 
 def _client(counts: Counts) -> RenderableType:
     good = counts.commands - counts.failures
     line = Text.assemble(
         (f"{good:,} commands succeeded", "green" if good else "dim"),
-        (f" on {counts.connections:,} connections   ", "dim"),
+        (f" on {counts.connections:,} connections without a password   ", "dim"),
         (f"{counts.failures:,} failed", "bold red" if counts.failures else "dim"),
+        no_wrap=True,
     )
     if not counts.failures:
         return line

@@ -48,11 +48,27 @@ def test_it_runs_passes_and_leaves_nothing():
     said, _ = demo.communicate(timeout=110)
     assert demo.returncode == 0, said
     assert "The demo passed." in said
-    for user in ("app", "batch"):
+    for user in ("app", "batch", "web"):
         assert re.search(rf"s  {user} +rotated ", said)
-    assert re.search(r"✓ +client commands +[1-9][\d,]* on [1-9][\d,]* connections", said)
-    assert re.search(r"✓ +untagged users .*legacy", said)
-    assert re.search(r"first rotation +\d+\.\d s", said)
+    for user in ("reporting", "session-audit"):
+        assert re.search(rf"s  {user} +signed ", said)
+    said = " ".join(said.split())  # the summary is wrapped
+    assert re.search(
+        r"✓ ElastiCache 2 managed users, [1-9]\d* rotations \(app .*, batch .*\);"
+        r" 1 IAM user, [1-9][\d,]* commands with a token \(reporting [1-9]",
+        said,
+    )
+    assert re.search(
+        r"✓ MemoryDB 1 managed user, [1-9]\d* rotations? \(web .*\);"
+        r" 1 IAM user, [1-9][\d,]* commands with a token \(session-audit [1-9]",
+        said,
+    )
+    assert re.search(r"✓ client commands [1-9][\d,]* on [1-9][\d,]* connections", said)
+    assert re.search(r"✓ untagged users [^✓]*legacy[^✓]*ops never touched", said)
+    assert re.search(r"✓ IAM users [^✓]*reporting[^✓]*session-audit never touched", said)
+    for service in ("ElastiCache", "MemoryDB"):
+        assert re.search(rf"AWS calls per rotation {service} \d+\.\d: ", said)
+    assert re.search(r"first rotation \d+\.\d s", said)
     assert not Path(folder_of(said)).exists()
     assert processes_with(folder_of(said)) == []
 
@@ -68,7 +84,7 @@ def test_an_interrupt_ends_it_with_a_summary_and_leaves_nothing():
     said += demo.communicate(timeout=60)[0]
     assert demo.returncode == 1
     assert "The demo was too short to tell." in said
-    assert re.search(r"- +rotated after adoption +app never", said)
+    assert re.search(r"- +ElastiCache +2 managed users, 0 rotations", said)
     assert not Path(folder_of(said)).exists()
     assert processes_with(folder_of(said)) == []
 

@@ -2,9 +2,21 @@
 
 import pytest
 
-from deploy.demo.state import State, Target, targets
+from deploy.demo.state import Counts, State, Target, targets
 from deploy.demo.story import tell
-from tests.demo.records import APP, DATABASES, USERS, database, event, rotation, state
+from tests.demo.records import (
+    APP,
+    AUDIT,
+    DATABASES,
+    REPORTING,
+    USERS,
+    WEB,
+    database,
+    event,
+    rotation,
+    state,
+    user,
+)
 
 
 def test_adoption_is_no_rotation_and_what_follows_is():
@@ -25,7 +37,9 @@ def test_a_step_stands_until_its_rotation_has_ended():
 
 
 def test_lines_do_not_grow_for_ever():
-    known = state(*(event("rotation_step", n, user=APP, step="stage") for n in range(1000)))
+    known = state()
+    for number in range(1000):
+        known = known.take_event(event("rotation_step", number, user=APP, step="stage"))
     assert len(known.lines) == 200
     assert known.lines[-1].seconds == pytest.approx(999)
 
@@ -36,13 +50,17 @@ def test_clients_come_half_a_second_after_a_user_is_offered():
     assert targets(known, 10.6) == (
         Target("orders", "app", "/run/orders.sock", writable=True),
         Target("orders-reader", "app", "/run/orders-reader.sock", writable=False),
+        Target("orders", "reporting", "/run/orders.sock", writable=True),
+        Target("orders-reader", "reporting", "/run/orders-reader.sock", writable=False),
+        Target("sessions", "session-audit", "/run/sessions.sock", writable=True),
+        Target("sessions", "web", "/run/sessions.sock", writable=True),
     )
 
 
 def test_a_user_that_is_offered_later_waits_its_own_half_second():
     known = state(now=10.0).take_answers([*DATABASES, database("late", "primary")], USERS, 20.0)
-    assert {one.database for one in targets(known, 20.1)} == {"orders", "orders-reader"}
-    assert {one.database for one in targets(known, 20.6)} == {"orders", "orders-reader", "late"}
+    assert "late" not in {one.database for one in targets(known, 20.1)}
+    assert "late" in {one.database for one in targets(known, 20.6)}
 
 
 def test_a_user_that_is_no_longer_offered_is_no_longer_asked_for():
@@ -51,8 +69,33 @@ def test_a_user_that_is_no_longer_offered_is_no_longer_asked_for():
 
 
 def test_whoever_was_managed_once_is_remembered():
-    assert state().ever_managed == {APP}
-    assert state().take_answers([], [], 20.0).ever_managed == {APP}
+    assert state().ever_managed == {APP, WEB}
+    assert state().take_answers([], [], 20.0).ever_managed == {APP, WEB}
+
+
+def told_of_tokens(known, user):
+    return [f"{line.what} {line.text}" for line in known.lines if line.who == user]
+
+
+def test_a_token_is_told_when_it_is_signed_and_when_it_is_renewed():
+    known = state(now=5.0).take_answers(DATABASES, USERS, 5.5)
+    assert told_of_tokens(known, "reporting") == ["signed a token of 15 min for orders, orders-reader"]
+    assert told_of_tokens(known, "session-audit") == ["signed a token of 15 min for sessions"]
+    renewed = [*USERS[:2], user("reporting", "iam", token_ends=1205.0), *USERS[3:]]
+    known = known.take_answers(DATABASES, renewed, 305.0)
+    assert told_of_tokens(known, "reporting")[1:] == ["renewed a token of 15 min for orders, orders-reader"]
+    assert (known.story(REPORTING).tokens, known.story(AUDIT).tokens) == (2, 1)
+
+
+def test_an_iam_user_without_a_token_tells_nothing():
+    known = state().take_answers(DATABASES, [user("late", "iam", token_ends=None)], 20.0)
+    assert told_of_tokens(known, "late") == []
+
+
+def test_the_same_name_of_two_services_is_two_users():
+    counts = Counts(by_target={("orders", "app"): 5, ("orders-reader", "app"): 3, ("sessions", "app"): 1})
+    known = state().take_answers(DATABASES, [user("app"), user("app", service="memorydb")], 20.0)
+    assert [counts.of(one) for one in known.users] == [8, 1]
 
 
 def test_seconds_before_readiness_are_none():
@@ -77,11 +120,19 @@ def test_seconds_before_readiness_are_none():
             "database at h:1, reader",
         ),
         (
-            event("user_found", 1, user=APP, managed=False, databases=["orders"]),
+            event("user_found", 1, user=APP, managed=False, authentication="password", databases=["orders"]),
             "app",
             "found",
             "untagged user of orders",
         ),
+        (
+            event("user_found", 1, user=REPORTING, managed=False, authentication="iam", databases=["orders"]),
+            "reporting",
+            "found",
+            "IAM user of orders",
+        ),
+        (event("rotation_step", 1, user=APP, step="apply"), "app", "apply", "ModifyUser has been told"),
+        (event("rotation_step", 1, user=WEB, step="apply"), "web", "apply", "UpdateUser has been told"),
         (
             event("source_failed", 1, error="denied") | {"level": "warning"},
             "valkeeper",
