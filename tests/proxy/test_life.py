@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from proxy.directory import Directory
+from proxy.directory import Directory, Record
 from proxy.messages import Hello
 from tests.proxy.proxykit import credential, database, directory, eventually, free_port
 
@@ -72,6 +72,24 @@ def test_it_serves_on_without_its_rotator_and_finds_it_again(proxy, server):
     assert isinstance(publisher.messages[0], Hello)
     with proxy.wait_for("carts").client("carts") as client:
         assert client.ping()
+
+
+class Novelty(Record):
+    """What a rotator of another version might say."""
+
+    type: str = "novelty"
+
+
+def test_a_rotator_of_another_version_is_hung_up_on_and_clients_are_served_on(own_proxy, publisher):
+    eventually(lambda: publisher.of(Hello), what="the proxy's greeting")
+    publisher._send(Novelty())
+    [event] = eventually(lambda: own_proxy.events("rotator lost"), what="the end of the conversation")
+    assert event["error"] == (
+        "a message of a kind that this version does not know; run one version of rotator and proxy"
+    )
+    with own_proxy.client() as client:
+        assert client.ping()
+    eventually(lambda: len(publisher.of(Hello)) == 2, what="the next conversation")
 
 
 def test_a_rotator_that_knows_nothing_yet_takes_nothing_away(proxy):
