@@ -1,12 +1,10 @@
 """What the demo's account holds: an ElastiCache and a MemoryDB database, and a user of every kind for each."""
 
 from deploy.demo.errors import DemoError
-from deploy.sandbox.acl import EVERYTHING
 from deploy.sandbox.client import SandboxProcess
 
 __all__ = ["set_up"]
 
-_IAM = {"Type": "iam"}
 _SECONDS = 60.0
 
 
@@ -21,19 +19,11 @@ def set_up(sandbox: SandboxProcess) -> None:
     """
     for name, managed in (("app", True), ("batch", True), ("legacy", False)):
         sandbox.create_user(name, managed=managed)
-    sandbox.boto3("elasticache").create_user(
-        UserId="reporting",
-        UserName="reporting",
-        Engine="redis",
-        AccessString=EVERYTHING,
-        AuthenticationMode=_IAM,
-    )
+    sandbox.create_iam_user("reporting")
     sandbox.create_replication_group("orders", ["app", "batch", "legacy", "reporting"], wait=False)
     for name, managed in (("web", True), ("ops", False)):
         sandbox.create_memorydb_user(name, managed=managed)
-    sandbox.boto3("memorydb").create_user(
-        UserName="session-audit", AccessString=EVERYTHING, AuthenticationMode=_IAM
-    )
+    sandbox.create_iam_user("session-audit", service="memorydb")
     sandbox.create_memorydb_cluster("sessions", ["web", "ops", "session-audit"], wait=False)
     try:
         sandbox.settle(_SECONDS)

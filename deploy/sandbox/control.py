@@ -42,6 +42,7 @@ _ROUTES = Map(
         Rule(
             "/_sandbox/nodes/<node_id>/<any(stop,start,pause,resume):what>", endpoint="node", methods=["POST"]
         ),
+        Rule("/_sandbox/gate", endpoint="gate", methods=["GET"]),
         Rule("/_sandbox/requests", endpoint="requests", methods=["GET"]),
         Rule("/_sandbox/requests", endpoint="forget_requests", methods=["DELETE"]),
         Rule("/_sandbox/requests/counts", endpoint="request_counts", methods=["GET"]),
@@ -141,6 +142,9 @@ class Control:
             if node.id == node_id:
                 return deployment, node
         raise KeyError(f"no node {node_id}")
+
+    def _gate(self, request: Request) -> list[dict[str, Any]]:
+        return self._world.fleet.gate_log.since(int(request.args.get("since", "0")))
 
     def _requests(self, request: Request) -> list[dict[str, Any]]:
         return self._log.since(int(request.args.get("since", "0")))

@@ -90,6 +90,8 @@ class Controls:
         *,
         when: Literal["before", "after"] | None = None,
         count: int | None = 1,
+        skip: int = 0,
+        drop: bool = False,
         match: str = "",
         code: str = "InternalFailure",
         status: int = 500,
@@ -103,12 +105,16 @@ class Controls:
                 `status`; or lose the answer, so that the connection just ends.
             when: Before the request's effect (the default, but for `lose`) or after it.
             count: For how many requests; None for all.
+            skip: How many requests of the kind pass before.
+            drop: What is held before its effect is dropped when it is let go, as if it had never arrived.
             match: Text that the body must contain, form-encoded or JSON as it travels.
             code: The error code of `fail`.
             status: The HTTP status of `fail`.
         """
         wish: dict[str, Any] = {"service": service, "operation": operation, "action": action, "count": count}
-        wish |= {"match": match, "code": code, "status": status} | ({"when": when} if when else {})
+        wish |= {"skip": skip, "drop": drop, "match": match, "code": code, "status": status} | (
+            {"when": when} if when else {}
+        )
         fault = SandboxFault(self, self.control("POST", "faults", body=wish)["id"])
         try:
             yield fault
@@ -148,6 +154,15 @@ class Controls:
     def node(self, node_id: str, what: Literal["stop", "start", "pause", "resume"]) -> NodeInfo:
         """Kill a server, start it again on its port, freeze it, or let it go on."""
         return NodeInfo(**self.control("POST", f"nodes/{node_id}/{what}"))
+
+    def gate_logins(self, since: int = 0) -> list[dict[str, Any]]:
+        """Return the latest logins of IAM users, those with a sequence number above `since`.
+
+        Each says who came (`user`) to which `database` of which `service`, `account` and `region`, at which
+        `time`, whether the token was `accepted`, and the `reason` if not. The servers have the last word:
+        one that was accepted may still meet a user that is off.
+        """
+        return self.control("GET", "gate", {"since": since})
 
     def set_modify_delay(self, seconds: float) -> None:
         """Say how long a change of a user or group takes; also of those that are under way."""

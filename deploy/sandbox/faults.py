@@ -23,6 +23,10 @@ class Fault:
     when: When
     count: int | None = 1
     """How many requests it is for; None for all."""
+    skip: int = 0
+    """How many requests that it fits pass before."""
+    drop: bool = False
+    """Whether what was held before its effect is dropped when it is let go, as if it had never arrived."""
     match: str = ""
     """Text that the request's body must contain, as it travels: form-encoded, or JSON."""
     code: str = "InternalFailure"
@@ -34,6 +38,7 @@ class Fault:
     released: int = 0
     """Of the requests that were held, those that may go on."""
     arrivals: int = field(default=0, repr=False)
+    passed: int = field(default=0, repr=False)
 
     @classmethod
     def of(cls, wish: dict[str, Any]) -> "Fault":
@@ -42,7 +47,7 @@ class Fault:
         Raises:
             ValueError: it names an unknown key or value, or lacks the service or the operation.
         """
-        known = {"service", "operation", "action", "when", "count", "match", "code", "status"}
+        known = {"service", "operation", "action", "when", "count", "skip", "drop", "match", "code", "status"}
         if unknown := wish.keys() - known:
             raise ValueError(f"unknown key {min(unknown)!r}; known are {sorted(known)}")
         if missing := {"service", "operation", "action"} - wish.keys():
@@ -55,7 +60,7 @@ class Fault:
 
     def shown(self) -> dict[str, Any]:
         """Return it as the control API shows it."""
-        hidden = {"arrivals", "released"}
+        hidden = {"arrivals", "released", "passed"}
         return {name: value for name, value in vars(self).items() if name not in hidden}
 
 
@@ -110,6 +115,9 @@ class Faults:
         with self._changed:
             fault = next((fault for fault in self._faults.values() if _meets(fault, call, body, when)), None)
             if fault is None:
+                return None
+            if fault.passed < fault.skip:
+                fault.passed += 1
                 return None
             fault.hit += 1
             self._changed.notify_all()

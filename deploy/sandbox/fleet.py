@@ -5,38 +5,32 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import redis
 
-from deploy.sandbox.acl import Logins, acl_of
+from deploy.sandbox.acl import Acl, Logins, acl_of
+from deploy.sandbox.admission import Admission, GateLog
+from deploy.sandbox.cache import Cache
 from deploy.sandbox.certificates import Certificates
+from deploy.sandbox.gate import Gates
+from deploy.sandbox.keys import KeyRing
 from deploy.sandbox.redis_nodes import HOST, Launcher, Node, new_administrator_password
 from deploy.sandbox.shard import await_link, form
 
-__all__ = ["Cache", "Deployment", "Fleet"]
-
-
-@dataclass(frozen=True, slots=True)
-class Cache:
-    """Which database servers are of."""
-
-    service: Literal["elasticache", "memorydb"]
-    account: str
-    region: str
-    name: str
-    serverless: bool = False
+__all__ = ["Deployment", "Fleet"]
 
 
 class Deployment:
     """The servers of one database: a primary and its replicas, all with the same users."""
 
-    def __init__(self, cache: Cache, nodes: list[Node], wanted: Callable[[], Logins]) -> None:
+    def __init__(
+        self, cache: Cache, nodes: list[Node], wanted: Callable[[], Logins], admission: Admission
+    ) -> None:
         self.cache = cache
         self.nodes = nodes
         self._wanted = wanted
+        self._admission = admission
         self._lock = threading.Lock()
 
     @property
@@ -61,6 +55,10 @@ class Deployment:
                 await_link(replica)
 
     def _start(self, nodes: Sequence[Node]) -> None:
+        with self._lock:
+            self._wish()
+            for node in nodes if self._admission.iam_users else ():
+                node.guard()
         with ThreadPoolExecutor(max(1, len(nodes))) as pool:
             for _ in pool.map(Node.start, nodes):
                 pass
@@ -70,7 +68,7 @@ class Deployment:
         """Start one server again, with the users of now."""
         with self._lock:
             node.start()
-            node.apply(acl_of(self._wanted()))
+            self._apply(node, self._wish())
             if node is not self.primary:
                 self._follow(node)
 
@@ -78,7 +76,7 @@ class Deployment:
         """Let one server go on, and give it the users that it missed."""
         with self._lock:
             node.resume()
-            node.apply(acl_of(self._wanted()))
+            self._apply(node, self._wish())
 
     def reconcile(self) -> None:
         """Make every server's users those that the account says now.
@@ -86,15 +84,28 @@ class Deployment:
         What is wanted is asked under the lock, so that of two reconciliations the later one wins.
         """
         with self._lock:
-            wanted = acl_of(self._wanted())
+            wanted = self._wish()
             for node in self.nodes:
                 try:
-                    node.apply(wanted)
-                except redis.RedisError as error:
+                    self._apply(node, wanted)
+                except (redis.RedisError, OSError) as error:
                     # A server that somebody killed, or a rule that Redis does not know, as AWS may.
                     print(
                         f"sandbox: {node.id} of {node.owner} did not take its users: {error}", file=sys.stderr
                     )
+
+    def _wish(self) -> Acl:
+        logins = self._wanted()
+        self._admission.iam_users = frozenset(
+            name for name, login in logins.items() if login.authentication == "iam"
+        )
+        return acl_of(logins, self._admission.gate_password)
+
+    def _apply(self, node: Node, wanted: Acl) -> None:
+        if self._admission.iam_users:
+            node.guard()
+        node.apply(wanted)
+        node.open()
 
     def close(self) -> None:
         """End every server."""
@@ -114,11 +125,28 @@ class Fleet:
         self._directory = directory
         self._launcher = Launcher()
         self._deployments: list[Deployment] = []
+        self._gates = Gates(certificates)
+        self.gate_log = GateLog()
 
     def deploy(
-        self, cache: Cache, replicas: int, wanted: Callable[[], Logins], *, cluster: bool = False
+        self,
+        cache: Cache,
+        replicas: int,
+        wanted: Callable[[], Logins],
+        *,
+        keys: KeyRing,
+        cluster: bool = False,
     ) -> Deployment:
-        """Lay out the servers of a database, not yet started, whose users `wanted` tells at any time."""
+        """Lay out the servers of a database, not yet started.
+
+        Args:
+            cache: Whose servers they are.
+            replicas: How many there are beside the primary.
+            wanted: Tells its users at any time.
+            keys: What its IAM users' tokens may be signed with.
+            cluster: Whether they speak the cluster protocol.
+        """
+        admission = Admission(cache, keys, self.gate_log)
         password = new_administrator_password()
         nodes = [
             Node(
@@ -128,11 +156,13 @@ class Fleet:
                 owner=cache.name,
                 role="replica" if index else "primary",
                 administrator_password=password,
+                gates=self._gates,
+                judge=admission.judge,
                 cluster=cluster,
             )
             for index in range(1 + replicas)
         ]
-        deployment = Deployment(cache, nodes, wanted)
+        deployment = Deployment(cache, nodes, wanted, admission)
         self._deployments.append(deployment)
         return deployment
 

@@ -97,6 +97,21 @@ class Provisioning(Controls):
         )
         return password
 
+    def create_iam_user(
+        self,
+        user_id: str,
+        *,
+        name: str | None = None,
+        access_string: str = EVERYTHING,
+        service: Service = "elasticache",
+    ) -> None:
+        """Create a user that logs in with tokens."""
+        how = {"AccessString": access_string, "AuthenticationMode": {"Type": "iam"}}
+        if service == "memorydb":
+            self.boto3(service).create_user(UserName=user_id, **how)
+        else:
+            self.boto3(service).create_user(UserId=user_id, UserName=name or user_id, Engine="redis", **how)
+
     def create_memorydb_cluster(
         self, name: str, users: Sequence[str] = (), *, replicas: int = 1, wait: bool = True
     ) -> list[NodeInfo]:

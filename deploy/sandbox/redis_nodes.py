@@ -17,7 +17,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from deploy.sandbox.acl import Acl, changes
+from deploy.sandbox.auth_stream import Judge
 from deploy.sandbox.certificates import Certificates
+from deploy.sandbox.gate import Gate, Gates
 
 __all__ = ["HOST", "Launcher", "Node", "NodeState", "Role", "new_administrator_password"]
 
@@ -66,7 +68,10 @@ class Launcher:
 
 
 class Node:
-    """One server on a port of its own, which it keeps when it is stopped and started again."""
+    """One server on a port of its own, which it keeps when it is stopped and started again.
+
+    Once guarded, it listens on another port, and a gate on this one.
+    """
 
     def __init__(
         self,
@@ -77,6 +82,8 @@ class Node:
         owner: str,
         role: Role,
         administrator_password: str,
+        gates: Gates,
+        judge: Judge,
         cluster: bool = False,
     ) -> None:
         self.owner = owner
@@ -87,14 +94,18 @@ class Node:
         self._certificates = certificates
         self._directory = directory
         self._password = administrator_password
-        self._reservations = [_reserve(), *([_reserve()] if cluster else [])]
-        self.port, *bus = [reservation.getsockname()[1] for reservation in self._reservations]
+        self._reservations = [_reserve(), _reserve(), *([_reserve()] if cluster else [])]
+        self.port, self._inner_port, *bus = [
+            reservation.getsockname()[1] for reservation in self._reservations
+        ]
         self.bus_port: int = bus[0] if bus else 0
         self.id = f"{HOST}:{self.port}"
         self.cluster_file = directory / f"{self.port}.nodes"
         self._process: subprocess.Popen[bytes] | None = None
         self._admin: redis.Redis | None = None
         self._held: Acl = {}
+        self._gate = Gate(gates, port=self.port, server_port=self._inner_port, judge=judge)
+        self._guarded = False
 
     @property
     def pid(self) -> int | None:
@@ -107,7 +118,7 @@ class Node:
         if self._admin is None:
             self._admin = redis.Redis(
                 host=HOST,
-                port=self.port,
+                port=self._inner_port if self._guarded else self.port,
                 username=_ADMINISTRATOR,
                 password=self._password,
                 ssl=True,
@@ -120,7 +131,10 @@ class Node:
         return self._admin
 
     def start(self) -> None:
-        """Start the server and wait until it answers; its users are to be applied afterwards."""
+        """Start the server and wait until it answers; its users are to be applied afterwards.
+
+        One that is guarded takes clients only then, with `open`.
+        """
         if sys.platform != "linux":
             # Elsewhere a reservation would keep the server itself from taking the port.
             self._release()
@@ -143,9 +157,8 @@ class Node:
     def stop(self) -> None:
         """Kill the server, as a machine fails: no farewell to its clients."""
         self.state = "stopped"
-        if self._admin is not None:
-            self._admin.close()
-            self._admin = None
+        self._gate.close()
+        self._drop_admin()
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -162,6 +175,27 @@ class Node:
         if self._process is not None and self.state == "paused":
             self._process.send_signal(signal.SIGCONT)
             self.state = "running"
+
+    def guard(self) -> None:
+        """Put the gate on the server's port, for good; connections that there are stay as they are.
+
+        A paused server cannot be told, and stays without.
+
+        Raises:
+            redis.RedisError: the server did not leave its port.
+        """
+        if self._guarded or self.state == "paused":
+            return
+        if self.state == "running":
+            self.admin.config_set("tls-port", self._inner_port)
+            self._drop_admin()
+        self._guarded = True
+        self.open()
+
+    def open(self) -> None:
+        """Let clients in to a guarded server that runs."""
+        if self._guarded and self.state == "running":
+            self._gate.open()
 
     def apply(self, wanted: Acl) -> None:
         """Make the server's users exactly `wanted`; a server that is down gets them when it starts.
@@ -187,6 +221,11 @@ class Node:
         self.stop()
         self._release()
 
+    def _drop_admin(self) -> None:
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
+
     def _release(self) -> None:
         for reservation in self._reservations:
             reservation.close()
@@ -196,7 +235,7 @@ class Node:
         lines = [
             f"bind {HOST}",
             "port 0",
-            f"tls-port {self.port}",
+            f"tls-port {self._inner_port if self._guarded else self.port}",
             f"tls-cert-file {files.certificate_file}",
             f"tls-key-file {files.key_file}",
             f"tls-ca-cert-file {files.ca_file}",
@@ -220,6 +259,7 @@ class Node:
                 f"cluster-port {self.bus_port}",
                 f"cluster-config-file {self.cluster_file.name}",
                 f"cluster-announce-ip {HOST}",
+                f"cluster-announce-tls-port {self.port}",
                 "tls-cluster yes",
             ]
         return "\n".join(lines) + "\n"

@@ -71,7 +71,7 @@ class Gateway:
 
     def _strike(self, environ: dict[str, Any], call: Call, body: bytes, when: Any) -> Fault | None:
         fault = self._faults.strike(call, body, when)
-        if fault is not None and fault.action == "lose":
+        if fault is not None and (fault.action == "lose" or fault.drop):
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionAbortedError("the answer is lost, as a fault asks for")
         return fault

@@ -39,3 +39,9 @@ def user(sandbox, elasticache, shared_database, unique):
     elasticache.modify_user_group(UserGroupId=f"{name}-users", UserIdsToAdd=[unique])
     sandbox.settle()
     return unique, password
+
+
+@pytest.fixture(scope="session")
+def other(sandbox):
+    """A second account in the same sandbox."""
+    return sandbox.open_account("210987654321")

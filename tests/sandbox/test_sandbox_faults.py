@@ -94,6 +94,25 @@ def test_a_fault_is_for_as_many_requests_as_it_says_and_those_that_match(sandbox
         assert fault.hit == 2
 
 
+def test_a_fault_can_let_some_pass_first(sandbox, elasticache):
+    with sandbox.fault("elasticache", "DescribeUsers", "throttle", skip=1, match="UserId=default"):
+        elasticache.describe_users(UserId="default")
+        assert refusal(elasticache.describe_users, UserId="default")[0] == "Throttling"
+
+
+def test_what_is_held_can_be_dropped_as_if_it_had_never_come(sandbox, secretsmanager, secret):
+    with (
+        ThreadPoolExecutor(1) as pool,
+        sandbox.fault("secretsmanager", "PutSecretValue", "hold", drop=True) as fault,
+    ):
+        putting = pool.submit(put, secretsmanager, secret)
+        fault.wait()
+        fault.release()
+        with pytest.raises(ConnectionClosedError):
+            putting.result(10)
+    assert value(secretsmanager, secret) == "old"
+
+
 def test_waiting_in_vain_is_an_error(sandbox):
     with (
         sandbox.fault("elasticache", "ModifyUser", "hold") as fault,

@@ -7,23 +7,13 @@ from urllib.request import Request, urlopen
 
 import boto3
 import pytest
-import redis
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, Credentials, DeferredRefreshableCredentials
 from botocore.exceptions import ClientError
 from botocore.session import get_session
 from freezegun import freeze_time
 
-from deploy.sandbox.client import SandboxError
-
-OTHER = "210987654321"
 ONCE = Config(retries={"total_max_attempts": 1})
-
-
-@pytest.fixture(scope="session")
-def other(sandbox):
-    """A second account in the same sandbox."""
-    return sandbox.open_account(OTHER)
 
 
 @pytest.fixture
@@ -82,7 +72,10 @@ def me(sandbox):
 def test_a_user_is_told_who_it_is(sandbox, sts, other):
     mine, theirs = sts.get_caller_identity(), other.boto3("sts").get_caller_identity()
     assert (mine["Account"], mine["Arn"]) == (sandbox.account, me(sandbox))
-    assert (theirs["Account"], theirs["Arn"]) == (OTHER, f"arn:aws:iam::{OTHER}:user/valkeeper")
+    assert (theirs["Account"], theirs["Arn"]) == (
+        other.account,
+        f"arn:aws:iam::{other.account}:user/valkeeper",
+    )
     user = sandbox.boto3("iam").get_user(UserName="valkeeper")["User"]
     assert (mine["UserId"], mine["Arn"]) == (user["UserId"], user["Arn"])
     assert mine["UserId"] != theirs["UserId"]
@@ -91,11 +84,11 @@ def test_a_user_is_told_who_it_is(sandbox, sts, other):
 @pytest.mark.parametrize("trusted", ["{account}", "arn:aws:iam::{account}:root", "{arn}", "*"])
 def test_a_role_lets_in_whom_it_trusts(sandbox, other, unique, trusted):
     role = other.create_role(unique, trusted=trusted.format(account=sandbox.account, arn=me(sandbox)))
-    assert role == f"arn:aws:iam::{OTHER}:role/{unique}"
+    assert role == f"arn:aws:iam::{other.account}:role/{unique}"
     answer = assume(sandbox, role)
     identity = as_session(sandbox, "sts", answer["Credentials"]).get_caller_identity()
-    assert identity["Account"] == OTHER
-    assert identity["Arn"] == f"arn:aws:sts::{OTHER}:assumed-role/{unique}/a-session"
+    assert identity["Account"] == other.account
+    assert identity["Arn"] == f"arn:aws:sts::{other.account}:assumed-role/{unique}/a-session"
     assert identity["UserId"].startswith("AROA")
     assert identity["UserId"].endswith(":a-session")
     assert answer["AssumedRoleUser"] == {"AssumedRoleId": identity["UserId"], "Arn": identity["Arn"]}
@@ -105,13 +98,16 @@ def test_a_role_lets_in_whom_it_trusts(sandbox, other, unique, trusted):
     "trusted", ["{other}", "arn:aws:iam::{account}:user/somebody", "arn:aws:iam::{account}:role/valkeeper"]
 )
 def test_a_role_keeps_out_whom_it_does_not_trust(sandbox, other, unique, trusted):
-    role = other.create_role(unique, trusted=trusted.format(account=sandbox.account, other=OTHER))
+    role = other.create_role(unique, trusted=trusted.format(account=sandbox.account, other=other.account))
     assert refused(assume, sandbox, role) == not_authorized(me(sandbox), role)
 
 
 def test_a_role_that_does_not_exist_looks_like_one_that_does_not_trust(sandbox, other, unique):
     other.create_role(unique, trusted=sandbox.account)
-    for role in (f"arn:aws:iam::{OTHER}:role/no-{unique}", f"arn:aws:iam::{sandbox.account}:role/{unique}"):
+    for role in (
+        f"arn:aws:iam::{other.account}:role/no-{unique}",
+        f"arn:aws:iam::{sandbox.account}:role/{unique}",
+    ):
         assert refused(assume, sandbox, role) == not_authorized(me(sandbox), role)
 
 
@@ -168,7 +164,7 @@ def test_a_session_assumes_the_next_role_as_its_own_role_and_for_an_hour_at_most
     chained = as_session(sandbox, "sts", assume(sandbox, first)["Credentials"])
     wish = {"RoleArn": second, "RoleSessionName": "second"}
     answer = chained.assume_role(**wish)
-    assert answer["AssumedRoleUser"]["Arn"] == f"arn:aws:sts::{OTHER}:assumed-role/{unique}/second"
+    assert answer["AssumedRoleUser"]["Arn"] == f"arn:aws:sts::{other.account}:assumed-role/{unique}/second"
     code, _, message = refused(chained.assume_role, **wish, DurationSeconds=7200)
     assert (code, "role chaining" in message) == ("ValidationError", True)
     # The user itself is not the role.
@@ -247,7 +243,7 @@ def test_a_key_that_iam_made_is_believed_until_it_is_switched_off(sandbox, other
     theirs = sandbox.boto3(
         "sts", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"]
     )
-    assert theirs.get_caller_identity()["Arn"] == f"arn:aws:iam::{OTHER}:user/{unique}"
+    assert theirs.get_caller_identity()["Arn"] == f"arn:aws:iam::{other.account}:user/{unique}"
     iam.update_access_key(UserName=unique, AccessKeyId=key["AccessKeyId"], Status="Inactive")
     assert refused(theirs.get_caller_identity)[0] == "InvalidClientTokenId"
 
@@ -318,46 +314,7 @@ def test_boto3_refreshes_a_short_session_with_new_keys(sandbox, other, unique, l
         elasticache.describe_users()
     asked = [entry for entry in sandbox.requests(before) if entry["operation"] == "DescribeUsers"]
     assert len({entry["access_key_id"] for entry in asked}) == 2
-    assert {(entry["account"], entry["status"]) for entry in asked} == {(OTHER, 200)}
-
-
-def test_two_accounts_hold_users_secrets_and_servers_of_the_same_name(sandbox, other, unique):
-    accounts = (sandbox, other)
-    passwords = [account.create_user(unique, managed=True) for account in accounts]
-    assert [account.passwords(unique) for account in accounts] == [[password] for password in passwords]
-    nodes = [account.create_replication_group(unique, [unique], replicas=0) for account in accounts]
-    assert [[node.account for node in held] for held in nodes] == [[sandbox.account], [OTHER]]
-    for own, foreign, (node,) in zip(passwords, reversed(passwords), nodes, strict=True):
-        with sandbox.redis(node, unique, own) as client:
-            assert client.acl_whoami() == unique
-        assert foreign != own
-        with (
-            sandbox.redis(node, unique, foreign) as client,
-            pytest.raises(redis.exceptions.AuthenticationError),
-        ):
-            client.ping()
-    for account in accounts:
-        arns = [user["ARN"] for user in account.boto3("elasticache").describe_users(UserId=unique)["Users"]]
-        assert arns == [account.user_arn(unique)]
-        secrets = account.boto3("secretsmanager")
-        secrets.create_secret(Name=unique, SecretString=account.account)
-    other.age_secret(unique, 3600)
-    values = [account.boto3("secretsmanager").get_secret_value(SecretId=unique) for account in accounts]
-    assert [value["SecretString"] for value in values] == [sandbox.account, OTHER]
-    assert values[0]["CreatedDate"] - values[1]["CreatedDate"] > timedelta(minutes=59)
-
-
-def test_memorydb_and_tags_are_each_accounts_own(sandbox, other, unique):
-    passwords = [account.create_memorydb_user(unique, managed=True) for account in (sandbox, other)]
-    held = [account.passwords(unique, service="memorydb") for account in (sandbox, other)]
-    assert held == [[password] for password in passwords]
-    for account in (sandbox, other):
-        tagged = account.boto3("resourcegroupstaggingapi").get_resources(
-            ResourceTypeFilters=["memorydb:user"], TagFilters=[{"Key": "teleport.dev/managed"}]
-        )["ResourceTagMappingList"]
-        arns = [resource["ResourceARN"] for resource in tagged]
-        assert account.user_arn(unique, "memorydb") in arns
-        assert {arn.split(":")[4] for arn in arns} == {account.account}
+    assert {(entry["account"], entry["status"]) for entry in asked} == {(other.account, 200)}
 
 
 def test_a_role_reaches_into_its_own_account_and_no_other(sandbox, other, unique):
@@ -379,7 +336,8 @@ def test_nobody_reaches_another_account_by_asking_moto_for_it(sandbox, other):
         config=ONCE,
     )
     sts.meta.events.register(
-        "before-sign.sts.*", lambda request, **_: request.headers.add_header("x-moto-account-id", OTHER)
+        "before-sign.sts.*",
+        lambda request, **_: request.headers.add_header("x-moto-account-id", other.account),
     )
     assert sts.get_caller_identity()["Account"] == sandbox.account
 
@@ -399,15 +357,8 @@ def test_the_log_says_who_called_in_which_account(sandbox, other, unique):
     ]
     assert seen == [
         ("sts", "AssumeRole", sandbox.account, own, 200, None),
-        ("elasticache", "DescribeUsers", OTHER, credentials["AccessKeyId"], 200, None),
-        ("secretsmanager", "ListSecrets", OTHER, theirs, 200, None),
+        ("elasticache", "DescribeUsers", other.account, credentials["AccessKeyId"], 200, None),
+        ("secretsmanager", "ListSecrets", other.account, theirs, 200, None),
         ("sts", "GetCallerIdentity", sandbox.account, own, 200, None),
         ("sts", "GetCallerIdentity", "", "AKIAUNKNOWNTOANYBODY", 403, "InvalidClientTokenId"),
     ]
-
-
-def test_an_account_has_one_key_and_a_number(sandbox, other):
-    assert sandbox.open_account(OTHER).environment() == other.environment()
-    assert sandbox.open_account(sandbox.account).environment() == sandbox.environment()
-    with pytest.raises(SandboxError, match="twelve digits"):
-        sandbox.open_account("42")

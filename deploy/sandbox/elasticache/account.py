@@ -8,10 +8,10 @@ from moto.elasticache.exceptions import ElastiCacheException
 from moto.elasticache.models import ElastiCacheBackend as MotoBackend
 
 from deploy.sandbox.acl import DEFAULT_USER, EVERYTHING, Login, Logins
+from deploy.sandbox.cache import Cache
 from deploy.sandbox.elasticache.records import User, UserGroup
 from deploy.sandbox.elasticache.replication_group import ReplicationGroup
 from deploy.sandbox.elasticache.serverless_cache import ServerlessCache
-from deploy.sandbox.fleet import Cache
 from deploy.sandbox.world import World
 
 __all__ = ["Account", "Database", "engine_of", "reconcile"]

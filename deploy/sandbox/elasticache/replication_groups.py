@@ -52,7 +52,11 @@ class ReplicationGroupCalls(Account):
         )
         if encrypted:
             database.deployment = self.world.fleet.deploy(
-                self.cache(group_id), replicas, lambda: self.logins_of(database), cluster=cluster
+                self.cache(group_id),
+                replicas,
+                lambda: self.logins_of(database),
+                keys=self.world.keys,
+                cluster=cluster,
             )
         self.databases[group_id] = database
         self.tag_new(database.arn, params)

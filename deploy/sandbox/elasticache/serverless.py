@@ -38,7 +38,11 @@ class ServerlessCalls(Account):
         )
         if engine != "memcached":
             cache.deployment = self.world.fleet.deploy(
-                self.cache(name, serverless=True), 1, lambda: self.logins_of(cache), cluster=True
+                self.cache(name, serverless=True),
+                1,
+                lambda: self.logins_of(cache),
+                keys=self.world.keys,
+                cluster=True,
             )
         self.serverless[name] = cache
         self.tag_new(cache.arn, params)

@@ -8,7 +8,7 @@ from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
 from moto.memorydb.models import MemoryDBBackend as MotoBackend
 
 from deploy.sandbox.acl import DEFAULT_USER, EVERYTHING, Login
-from deploy.sandbox.fleet import Cache
+from deploy.sandbox.cache import Cache
 from deploy.sandbox.memorydb.records import AccessControlList, Cluster, User
 from deploy.sandbox.world import World
 

@@ -41,7 +41,11 @@ class ClusterCalls(Account):
         )
         if encrypted:
             cluster.deployment = self.world.fleet.deploy(
-                self.cache(name), cluster.replicas, lambda: self.logins_of(cluster), cluster=True
+                self.cache(name),
+                cluster.replicas,
+                lambda: self.logins_of(cluster),
+                keys=self.world.keys,
+                cluster=True,
             )
         self.databases[name] = cluster
         self.tag_new(cluster.arn, params)
