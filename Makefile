@@ -7,10 +7,10 @@ BIN := .venv/bin
 JOBS ?= auto
 DURATION ?=
 
-.PHONY: help demo test lint format check coverage docs clean
+.PHONY: help demo test crash-matrix lint format check coverage docs clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/installed ## Run the main job against a sandbox until Ctrl-C (DURATION=45: for that many seconds)
 	@deploy/ensure-redis
@@ -19,6 +19,10 @@ demo: .venv/installed ## Run the main job against a sandbox until Ctrl-C (DURATI
 test: .venv/installed ## Run every test
 	@deploy/ensure-redis
 	@$(BIN)/pytest -n $(JOBS) --dist loadfile -q
+
+crash-matrix: .venv/installed ## Kill the service at every AWS call of a rotation and an adoption (ten minutes)
+	@deploy/ensure-redis
+	@$(BIN)/python -m tests.crash_matrix
 
 lint: .venv/installed ## Check formatting, style and types
 	$(BIN)/ruff format --check .
