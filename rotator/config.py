@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from discovery.duration import Duration, format_duration
-from discovery.settings import DiscoverySettings, StaticDatabases
+from discovery.settings import DiscoverySettings
+from discovery.static_settings import StaticDatabases
 from proxy.settings import ProxySettings
 from rotator.errors import UsageError
 

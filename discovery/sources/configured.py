@@ -6,13 +6,14 @@ from functools import partial
 from discovery.aws import Sessions
 from discovery.errors import ConfigurationError
 from discovery.model import DatabaseKind
-from discovery.settings import DiscoverySettings, SourceSettings, StaticDatabaseSettings
+from discovery.settings import DiscoverySettings, SourceSettings
 from discovery.source import Source
 from discovery.sources.elasticache import ElastiCacheSource
 from discovery.sources.memorydb import MemoryDBSource
 from discovery.sources.regional import RegionalSource
 from discovery.sources.serverless import ServerlessSource
 from discovery.sources.static import StaticSource
+from discovery.static_settings import StaticDatabaseSettings
 from discovery.tags import MANAGED_TAG
 
 __all__ = ["REGIONAL_SOURCES", "configured_sources"]

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from discovery.model import Database, DatabaseKind, HandedOnUser, Tls
-from discovery.settings import StaticDatabaseSettings
 from discovery.source import Answer, FoundDatabase
+from discovery.static_settings import StaticDatabaseSettings
 
 __all__ = ["StaticSource"]
 

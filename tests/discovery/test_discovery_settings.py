@@ -5,11 +5,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from discovery.aws import Sessions
 from discovery.errors import ConfigurationError
-from discovery.model import DatabaseKind, Endpoint
-from discovery.settings import DiscoverySettings, StaticDatabases, StaticDatabaseSettings
+from discovery.model import DatabaseKind, Endpoint, Role
+from discovery.settings import DiscoverySettings
 from discovery.sources.configured import configured_sources
+from discovery.static_settings import StaticDatabases, StaticDatabaseSettings
 
 PASSWORD = "canary-5aa1f0"
+ROLE = "arn:aws:iam::123456789012:role/valkeeper"
 
 
 def refusal(model, value):
@@ -57,9 +59,13 @@ def test_sources_are_read_as_people_write_them():
         ({"sources": [{"types": []}]}, "at least 1 item"),
         ({"sources": [{"regions": ["us-east-1a"]}]}, "such as us-east-1"),
         ({"sources": [{"tags": {}}]}, "selects nothing"),
-        ({"sources": [{"assume_role_arn": "arn:aws:iam::1:role/x"}]}, "not supported yet"),
-        ({"sources": [{"external_id": "x"}]}, "not supported yet"),
-        ({"sources": [{"region": "us-east-1"}]}, "Extra inputs"),
+        (
+            {"sources": [{"assume_role_arn": "arn:aws:iam::1:role/x"}]},
+            "arn:aws:iam::123456789012:role/valkeeper",
+        ),
+        ({"sources": [{"assume_role_arn": "valkeeper"}]}, "expected a role's ARN"),
+        ({"sources": [{"assume_role_arn": ROLE, "external_id": "x"}]}, "2 to 1224 characters"),
+        ({"sources": [{"external_id": "an-external-id"}]}, "external_id is only for a role"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_is_allowed(section, said):
@@ -102,7 +108,7 @@ def test_a_uri_is_a_host_and_a_port(uri, endpoint):
     ("changes", "said"),
     [
         ({"uri": "redis://redis.example:6379"}, "plain redis:// is refused"),
-        ({"uri": "rediss://redis.example:6379?mode=cluster"}, "?mode=cluster is not supported yet"),
+        ({"uri": "rediss://redis.example:6379?mode=sentinel"}, "expected rediss://host:port"),
         ({"uri": "rediss://redis.example:6379?protocol=3"}, "expected rediss://host:port"),
         ({"uri": "rediss://redis.example:6379/2"}, "SELECT"),
         ({"uri": "rediss://redis.example:99999"}, "expected rediss://host:port"),
@@ -113,10 +119,17 @@ def test_a_uri_is_a_host_and_a_port(uri, endpoint):
         ({"name": "x" * 64}, "1 to 63"),
         ({"name": ""}, "1 to 63"),
         ({"tls": {"mode": "insecure"}}, "verify-full"),
-        ({"users": [{"name": "a", "secret": "prod/app"}]}, "Extra inputs"),
+        (
+            {"users": [{"name": "a", "secret": "x", "password_file": "y"}]},
+            "either a password_file or a secret",
+        ),
+        ({"users": [{"name": "a", "secret": "no secret's name"}]}, "name or ARN of a secret"),
         ({"users": [{"name": "a", "password_file": "x"}] * 2}, "repeated: a"),
-        ({"users": [{"name": "a"}]}, "Field required"),
-        ({"aws": {"region": "us-east-1"}}, "Extra inputs"),
+        ({"users": [{"name": "a"}]}, "either a password_file or a secret"),
+        ({"aws": {"region": "here"}}, "such as us-east-1"),
+        ({"aws": {"account_id": "42"}}, "pattern"),
+        ({"aws": {"type": "static"}}, "allowed are elasticache"),
+        ({"aws": {"external_id": "an-external-id"}}, "external_id is only for a role"),
     ],
 )
 def test_a_static_database_that_cannot_be_is_refused(changes, said):
@@ -130,7 +143,8 @@ def test_a_static_database_that_cannot_be_is_refused(changes, said):
         ({"uri": f"redis://:{PASSWORD}@redis.example"}, "password_file"),
         ({"uri": f"rediss://redis.example?password={PASSWORD}"}, "password_file"),
         ({"uri": f"rediss://app:{PASSWORD}@[redis", "port": 1}, "password_file"),
-        ({"users": [{"name": "app", "password": PASSWORD}]}, "Field required"),
+        ({"users": [{"name": "app", "password": PASSWORD}]}, "Extra inputs"),
+        ({"users": [{"name": "app", "secret": f"{PASSWORD}#"}]}, "not the password itself"),
         ({"users": [PASSWORD]}, "valid dictionary"),
     ],
 )
@@ -139,6 +153,21 @@ def test_a_password_in_the_configuration_is_refused_and_not_repeated(changes, sa
     assert said in str(error)
     assert PASSWORD not in str(error)
     assert PASSWORD not in repr(error.errors())
+
+
+def test_a_role_and_its_external_id():
+    section = {
+        "sources": [{"assume_role_arn": ROLE, "external_id": "an-external-id"}, {"assume_role_arn": ROLE}, {}]
+    }
+    roles = [source.role for source in DiscoverySettings.model_validate(section).sources]
+    assert roles == [Role(ROLE, "an-external-id"), Role(ROLE), None]
+
+
+@pytest.mark.parametrize(("query", "is_cluster"), [("", False), ("?mode=cluster", True)])
+def test_a_uri_says_whether_it_is_a_cluster(query, is_cluster):
+    assert (
+        StaticDatabaseSettings.model_validate(legacy(uri=f"rediss://a:1{query}")).cluster_mode is is_cluster
+    )
 
 
 def test_two_static_databases_of_one_name_are_refused():

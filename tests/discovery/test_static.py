@@ -1,6 +1,6 @@
 from discovery.model import Database, DatabaseKind, Endpoint, HandedOnUser, Tls
-from discovery.settings import StaticDatabaseSettings
 from discovery.sources.static import StaticSource
+from discovery.static_settings import StaticDatabaseSettings
 
 
 async def test_a_static_database_is_what_the_configuration_says():
