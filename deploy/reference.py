@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from pydantic import BaseModel
@@ -47,9 +48,9 @@ def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation, False
     for inner in getattr(annotation, "__args__", ()):
-        found, _ = _model_in(inner)
+        found, many = _model_in(inner)
         if found is not None:
-            return found, True
+            return found, many or not isinstance(annotation, UnionType)
     return None, False
 
 

@@ -9,9 +9,9 @@ import structlog
 
 from discovery.changes import Change, changes
 from discovery.errors import DiscoveryError
-from discovery.merge import Reading, merge
+from discovery.merge import Reading, merge, not_found
 from discovery.model import Database, Inventory
-from discovery.source import Answer, Source
+from discovery.source import Answer, Skipped, Source
 
 __all__ = ["SOURCE_TIMEOUT", "Scanner"]
 
@@ -51,6 +51,7 @@ class Scanner:
             raise ValueError("two sources have the same name")
         self._heard = set[str]()  # sources that have answered or failed at least once
         self._inventory = Inventory()
+        self._not_found = set[Skipped]()
         self._scanning = asyncio.Lock()
 
     @property
@@ -106,11 +107,19 @@ class Scanner:
 
     def _take_over(self) -> None:
         old, self._inventory = self._inventory, merge(self._readings.values())
+        self._say_not_found()
         for change in changes(old, self._inventory):
             _say(change)
         changed = old.databases != self._inventory.databases or old.users != self._inventory.users
         if self._on_inventory is not None and changed:
             self._on_inventory(self._inventory)
+
+    def _say_not_found(self) -> None:
+        """Once for each, until it is found."""
+        missing = set(not_found(self._readings.values()))
+        for one in sorted(missing - self._not_found, key=lambda one: one.resource):
+            _log.info("resource_skipped", source="static", resource=one.resource, reason=one.reason)
+        self._not_found = missing
 
 
 def _say(change: Change) -> None:

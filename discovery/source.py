@@ -15,10 +15,14 @@ class FoundDatabase:
     Attributes:
         key: what makes it the same database in every scan and on every instance.
         database: everything known of it.
+        sought_in: of a static database on an AWS endpoint, the sources that look for it.
+        stood_in_by: of one found in AWS, the keys of the static databases that stand in for it.
     """
 
     key: str
     database: Database
+    sought_in: tuple[str, ...] = ()
+    stood_in_by: tuple[str, ...] = ()
 
     @property
     def suffix(self) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from discovery.hosts import AwsHost, aws_host
 from discovery.model import Endpoint, Role
 from discovery.names import MAX_LENGTH, NAME
 from discovery.settings_fields import (
@@ -30,7 +31,7 @@ __all__ = [
 
 _DEFAULT_PORT = 6379
 _SECRET_ID = re.compile(
-    r"(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:)?[A-Za-z0-9/_+=.@!-]{1,519}"
+    r"(arn:aws[a-z-]*:secretsmanager:(?P<region>[a-z0-9-]+):\d{12}:secret:)?[A-Za-z0-9/_+=.@!-]{1,519}"
 )
 
 
@@ -91,9 +92,21 @@ class TlsSettings(Section):
     ca_file: str | None = Field(None, description="Certificates to trust, in place of the system's.")
 
 
-def _secret_id(value: str) -> str:
-    if not _SECRET_ID.fullmatch(value):
-        raise ValueError("expected the name or ARN of a secret in Secrets Manager, not the password itself")
+class _Refused(str):
+    """Stands for a value that may be a password: errors repeat what they refuse, and of this one nothing is to be seen."""
+
+    __slots__ = ("reason",)
+    reason: str
+
+    def __new__(cls, reason: str) -> Self:
+        refused = super().__new__(cls, _HIDDEN)
+        refused.reason = reason
+        return refused
+
+
+def _secret(value: Any) -> Any:
+    if isinstance(value, _Refused):
+        raise ValueError(value.reason)  # noqa: TRY004  pydantic reads ValueError only
     return value
 
 
@@ -104,7 +117,7 @@ class StaticUserSettings(Section):
     password_file: str | None = Field(
         None, min_length=1, description="The file that holds its password; re-read when it changes."
     )
-    secret: Annotated[str, AfterValidator(_secret_id)] | None = Field(
+    secret: Annotated[str | None, BeforeValidator(_secret)] = Field(
         None,
         description="Or the name or ARN of an existing secret, JSON with username and password; re-read each discovery.",
     )
@@ -116,16 +129,24 @@ class StaticUserSettings(Section):
         if not isinstance(value, Mapping):
             return _HIDDEN
         shown = {key: one if key in cls.model_fields else _HIDDEN for key, one in value.items()}
-        secret = shown.get("secret")
-        if isinstance(secret, str) and not _SECRET_ID.fullmatch(secret):
-            shown["secret"] = _HIDDEN
+        file, secret = value.get("password_file"), value.get("secret")
+        if (file is None) == (secret is None):
+            both = {
+                "password_file": None,
+                "secret": _Refused("a user needs either a password_file or a secret"),
+            }
+            return shown | both
+        if secret is not None and not (isinstance(secret, str) and _SECRET_ID.fullmatch(secret)):
+            shown["secret"] = _Refused(
+                "expected the name or ARN of a secret in Secrets Manager, not the password itself"
+            )
         return shown
 
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.password_file is None) == (self.secret is None):
-            raise ValueError("a user needs either a password_file or a secret")
-        return self
+    @property
+    def secret_region(self) -> str | None:
+        """The region that the secret's ARN tells; None: it is a name, or there is no secret."""
+        found = _SECRET_ID.fullmatch(self.secret or "")
+        return found["region"] if found is not None else None
 
 
 class StaticAwsSettings(Section):
@@ -186,6 +207,12 @@ class StaticDatabaseSettings(Section):
             return {**value, "uri": f"{_HIDDEN}@"}
         return value
 
+    @model_validator(mode="after")
+    def _a_resource_has_a_type(self) -> Self:
+        if self.aws is not None and self.aws.resource_id and self.aws.type is None and self.aws_host is None:
+            raise ValueError("aws.resource_id needs aws.type, since the host does not tell it")
+        return self
+
     @property
     def endpoint(self) -> Endpoint:
         """The host and port of `uri`."""
@@ -195,6 +222,26 @@ class StaticDatabaseSettings(Section):
     def cluster_mode(self) -> bool:
         """Whether `uri` says that it is a cluster."""
         return parse_uri(self.uri)[1]
+
+    @property
+    def aws_host(self) -> AwsHost | None:
+        """What its host name tells about AWS; None: nothing."""
+        return aws_host(self.endpoint.host)
+
+    @property
+    def on_aws(self) -> bool:
+        """Whether it is looked for in AWS: its host name says so, or there is an `aws`, were it empty."""
+        return self.aws is not None or self.aws_host is not None
+
+    @property
+    def role(self) -> Role | None:
+        """The role by which it is reached; None: Valkeeper's own credentials do."""
+        return self.aws.role if self.aws is not None else None
+
+    def region(self, default: str | None) -> str | None:
+        """Its region: what `aws` says, else its host name, else the default one."""
+        told = self.aws.region if self.aws is not None else None
+        return told or (self.aws_host.region if self.aws_host is not None else None) or default
 
 
 def _unique_databases(databases: tuple[StaticDatabaseSettings, ...]) -> tuple[StaticDatabaseSettings, ...]:

@@ -12,7 +12,7 @@ import structlog
 from discovery.aws import AwsCredentials, Sessions
 from discovery.model import Inventory, Place, User, UserState
 from discovery.scanner import Scanner
-from discovery.sources.configured import configured_sources
+from discovery.sources.configured import asks_aws, configured_sources
 from proxy import control
 from rotator.accounts import Accounts
 from rotator.admin import control_app, public_app
@@ -98,7 +98,9 @@ class Service:
                 settings.discovery,
                 settings.databases,
                 self._sessions,
-                default_region=Sessions.default_region() if settings.discovery.sources else None,
+                default_region=Sessions.default_region()
+                if asks_aws(settings.discovery, settings.databases)
+                else None,
                 managed_tag=settings.rotation.managed_tag,
             ),
             on_inventory=lambda _: self._found.set(),

@@ -130,6 +130,8 @@ def test_a_uri_is_a_host_and_a_port(uri, endpoint):
         ({"aws": {"account_id": "42"}}, "pattern"),
         ({"aws": {"type": "static"}}, "allowed are elasticache"),
         ({"aws": {"external_id": "an-external-id"}}, "external_id is only for a role"),
+        ({"aws": {"resource_id": "orders"}}, "needs aws.type"),
+        ({"aws": {"regions": ["us-east-1"]}}, "Extra inputs"),
     ],
 )
 def test_a_static_database_that_cannot_be_is_refused(changes, said):
@@ -145,6 +147,11 @@ def test_a_static_database_that_cannot_be_is_refused(changes, said):
         ({"uri": f"rediss://app:{PASSWORD}@[redis", "port": 1}, "password_file"),
         ({"users": [{"name": "app", "password": PASSWORD}]}, "Extra inputs"),
         ({"users": [{"name": "app", "secret": f"{PASSWORD}#"}]}, "not the password itself"),
+        (
+            {"users": [{"name": "app", "secret": PASSWORD, "password_file": PASSWORD}]},
+            "either a password_file or a secret",
+        ),
+        ({"users": [{"name": "app", "secret": [PASSWORD]}]}, "name or ARN of a secret"),
         ({"users": [PASSWORD]}, "valid dictionary"),
     ],
 )
