@@ -73,7 +73,9 @@ def metrics_table() -> str:
     """Every metric, with its labels' meaning in its help text."""
     now = datetime.now(UTC)
     text = (
-        Metrics(lambda: State(Inventory(), (), (), Counters(), 0, lambda _: now, now, 0.0)).render().decode()
+        Metrics(lambda: State(Inventory(), (), (), Counters(), (), 0, lambda _: now, now, 0.0))
+        .render()
+        .decode()
     )
     kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
     rows = ["| metric | type | what it says |", "|---|---|---|"]

@@ -5,11 +5,13 @@ What a session does is in `discovery.session`, what it signs with in `discovery.
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 from botocore.credentials import Credentials
 
+from discovery.limiter import Limiter
 from discovery.model import Place, Role
 from discovery.roles import OwnCredentials, RoleCredentials, session_with
 from discovery.session import READS, THREADS, AwsCredentials, OnRequest, Session
@@ -63,6 +65,12 @@ class Sessions:
     def at(self, place: Place) -> Session | None:
         """The session that is open for a place; of several (other roles, the same account) the one opened first."""
         return next((session for session in self._opened.values() if session.place == place), None)
+
+    def paces(self) -> Iterator[tuple[Place, str, Limiter]]:
+        """What paces the calls to each service of each place, of every session there."""
+        for session in self._opened.values():
+            for service, limiter in session.limiters.items():
+                yield session.place, service, limiter
 
     def close(self) -> None:
         """Let all threads go."""

@@ -5,6 +5,7 @@ has to look first at what became of the last one.
 """
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,18 +13,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import boto3
 import botocore.exceptions
+import structlog
 from botocore.config import Config
 from pydantic import SecretStr
 
 from discovery.clock import RemoteClock
+from discovery.limiter import Limiter
 from discovery.model import Place, Role
-from discovery.translation import BOTOCORE_ERRORS, action_name, translate
+from discovery.translation import BOTOCORE_ERRORS, action_name, is_throttle, translate
 
 __all__ = ["READS", "THREADS", "AwsCredentials", "OnRequest", "Session"]
+
+_log = structlog.get_logger(__name__)
 
 _Answer = TypeVar("_Answer")
 
@@ -81,6 +87,13 @@ class Session:
         self._clients: dict[tuple[str, bool], Any] = {}
         self._making_clients = threading.Lock()
         self._clock = RemoteClock()
+        self._limiters: dict[str, Limiter] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def limiters(self) -> Mapping[str, Limiter]:
+        """What paces the calls to each service, by boto3's name of it."""
+        return self._limiters
 
     def now(self) -> datetime:
         """The time by AWS's clock, as its answers tell it."""
@@ -178,7 +191,10 @@ class Session:
                 self._note_date(answer, sent)
             return answer
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        self._loop = asyncio.get_running_loop()
+        # Before a thread is taken: whoever waits for its turn at one service must not keep others from theirs.
+        await self._limiters.setdefault(service, Limiter()).turn()
+        return await self._loop.run_in_executor(self._threads, work)
 
     def _client(self, service: str, *, changes: bool) -> Any:
         with self._making_clients:  # a boto3 session may not be used by two threads at once; its clients may
@@ -187,8 +203,30 @@ class Session:
                 config = _CHANGES if changes else READS
                 make: Callable[..., Any] = self._session.client
                 client = make(service, region_name=self.place.region, config=config)
+                client.meta.events.register("response-received", partial(self._heard, service))
                 self._clients[service, changes] = client
             return client
+
+    def _heard(self, service: str, parsed_response: Mapping[str, Any] | None = None, **_: Any) -> None:
+        """Botocore's hook for every attempt, those included that it repeats by itself; runs in the attempt's thread."""
+        if parsed_response is not None and self._loop is not None:
+            throttled = is_throttle(parsed_response.get("Error", {}).get("Code", ""))
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody is paced any longer
+                self._loop.call_soon_threadsafe(self._pace, service, throttled)
+
+    def _pace(self, service: str, throttled: bool) -> None:
+        limiter = self._limiters.setdefault(service, Limiter())
+        was_free = limiter.rate is None
+        limiter.ended(throttled=throttled)
+        if was_free and limiter.rate is not None:
+            _log.warning(
+                "aws_throttled",
+                place=str(self.place),
+                service=service,
+                calls_per_second=round(limiter.rate, 2),
+            )
+        elif not was_free and limiter.rate is None:
+            _log.info("aws_not_throttled_any_longer", place=str(self.place), service=service)
 
     def _count(self, action: str, code: str) -> None:
         if self._on_request is not None:

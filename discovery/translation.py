@@ -16,7 +16,7 @@ from discovery.errors import (
 )
 from discovery.model import Place, Role
 
-__all__ = ["BOTOCORE_ERRORS", "action_name", "translate", "translate_assume_role"]
+__all__ = ["BOTOCORE_ERRORS", "action_name", "is_throttle", "translate", "translate_assume_role"]
 
 BOTOCORE_ERRORS = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
 """Everything that botocore raises on purpose."""
@@ -106,6 +106,11 @@ def translate(
         )
     # What is left of botocore's errors is about reaching AWS: no connection, no answer, a broken one.
     return RetryableError(f"{action}{where} got no answer: {error}", operation=action, code=name)
+
+
+def is_throttle(code: str) -> bool:
+    """Whether an error code of AWS's asks for fewer calls."""
+    return code in _THROTTLES
 
 
 def translate_assume_role(error: Exception, role: Role) -> AwsError:

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from discovery.aws import Sessions
 from discovery.model import Inventory, User
 from discovery.scanner import Scanner
 from proxy.settings import socket_path
@@ -59,6 +60,7 @@ class Answers:
         handed_on: HandedOnPasswords,
         publisher: Publisher,
         accounts: Accounts,
+        sessions: Sessions,
         metrics: Metrics,
         events: EventStream,
         discover: Callable[[], Awaitable[Inventory]],
@@ -70,6 +72,7 @@ class Answers:
         self._handed_on = handed_on
         self._publisher = publisher
         self._accounts = accounts
+        self._sessions = sessions
         self._metrics = metrics
         self._events = events
         self._discover = discover
@@ -90,6 +93,7 @@ class Answers:
             standings=tuple(self.standings()),
             handed_on=self._handed_on.standings,
             counters=self._publisher.counters,
+            paces=tuple(self._sessions.paces()),
             proxies=len(self._publisher.proxies),
             now_of=self._now_of,
             now=datetime.now(UTC),

@@ -14,6 +14,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from discovery.limiter import Limiter
 from discovery.model import Inventory, Place, User
 from proxy.counters import CONNECT_SECONDS_BOUNDS, Counters
 from rotator.handed_on import HandedOnStanding
@@ -35,6 +36,7 @@ class State:
     standings: tuple[Standing, ...]
     handed_on: tuple[HandedOnStanding, ...]
     counters: Counters
+    paces: tuple[tuple[Place, str, Limiter], ...]
     proxies: int
     now_of: Callable[[User], datetime]  # the time by the clock of a user's account
     now: datetime  # the time by this machine's clock
@@ -124,6 +126,7 @@ class _StateCollector(Collector):
         state = self._read_state()
         yield from _discovery(state)
         yield from _users(state)
+        yield from _aws(state)
         yield from _proxies(state)
 
 
@@ -175,6 +178,32 @@ def _users(state: State) -> Iterator[Metric]:
         "valkeeper_users_overdue", "Managed users whose rotation should have happened.", value=overdue
     )
     yield from (users, age, late, life)
+
+
+def _aws(state: State) -> Iterator[Metric]:
+    labels = ["account", "region", "service"]
+    rate = GaugeMetricFamily(
+        "valkeeper_aws_calls_per_second_limit",
+        "How many calls a second are made at most, after AWS has asked for fewer; absent where nothing is paced.",
+        labels=labels,
+    )
+    throttles = CounterMetricFamily(
+        "valkeeper_aws_throttles",
+        "Times that AWS asked for fewer calls, repeated attempts included.",
+        labels=labels,
+    )
+    asked: dict[tuple[str, str, str], int] = {}
+    rates: dict[tuple[str, str, str], float] = {}
+    for place, service, limiter in state.paces:  # several sessions may reach one place, by different roles
+        key = (*place, service)
+        asked[key] = asked.get(key, 0) + limiter.throttles
+        if limiter.rate is not None:
+            rates[key] = min(limiter.rate, rates.get(key, limiter.rate))
+    for key, number in sorted(asked.items()):
+        throttles.add_metric(key, number)
+    for key, most in sorted(rates.items()):
+        rate.add_metric(key, most)
+    yield from (rate, throttles)
 
 
 def _proxies(state: State) -> Iterator[Metric]:

@@ -145,6 +145,7 @@ class Service:
             handed_on=self._handed_on,
             publisher=self._publisher,
             accounts=self._accounts,
+            sessions=self._sessions,
             metrics=self._metrics,
             events=events,
             discover=self.discover,

@@ -306,3 +306,28 @@ async def test_without_any_credentials_the_error_says_what_to_do(sandbox, monkey
         with pytest.raises(CredentialsError, match="instance profile"):
             await sessions.open("us-east-1", asked)
     sessions.close()
+
+
+async def test_a_throttle_paces_its_own_service_also_where_botocore_tried_again_by_itself(sessions, sandbox):
+    session = await sessions.open("us-east-1")
+    with sandbox.fault("elasticache", "DescribeUsers", "throttle"):
+        await session.call("elasticache", "describe_users")
+    await session.call("secretsmanager", "list_secrets")
+    paces = {service: limiter for place, service, limiter in sessions.paces() if place == session.place}
+    assert paces["elasticache"].throttles == 1
+    assert paces["elasticache"].rate is not None
+    assert paces["secretsmanager"].rate is None
+
+
+async def test_who_waits_for_one_services_turn_takes_no_thread_from_another(sessions, sandbox):
+    session = await sessions.open("us-east-1")
+    with sandbox.fault("elasticache", "ModifyUser", "throttle", count=None):
+        for _ in range(3):
+            with pytest.raises(ThrottledError):
+                await session.mutate("elasticache", "modify_user", UserId="nobody")
+    async with asyncio.TaskGroup() as group:
+        waiting = [group.create_task(session.call("elasticache", "describe_users")) for _ in range(20)]
+        await session.call("secretsmanager", "list_secrets")
+        assert not all(task.done() for task in waiting)
+        for task in waiting:
+            task.cancel()
