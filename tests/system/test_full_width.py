@@ -1,5 +1,6 @@
 """Every kind of database and user that the product is named for, in two accounts, with one service."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,7 @@ OLD_ENGINE = "6.2"
 
 
 @pytest.fixture(scope="module")
-def world():
+def world(tmp_path_factory):
     """Two accounts: the service's own, and one that it reaches through a role that asks for an ExternalId."""
     with SandboxProcess(empty=True, modify_delay=0.05) as sandbox:
         far = sandbox.open_account("210987654321")
@@ -32,17 +33,64 @@ def world():
         sandbox.create_serverless_cache("flash", ["edge", "edge-iam"], wait=False)
         far.create_user("app", managed=True)
         far.create_iam_user("reporting")
-        nodes = far.create_replication_group("remote", ["app", "reporting"], replicas=0, wait=False)
-        own = far.create_user("shared")
-        pinned = far.create_replication_group("pinned", ["shared"], replicas=0, wait=False)
+        far.create_replication_group("remote", ["app", "reporting"], replicas=0, wait=False)
+        shared, filed = far.create_user("shared"), far.create_user("filed")
+        far.create_user("kept", managed=True)
+        far.create_replication_group("pinned", ["shared", "filed", "kept"], replicas=0, wait=False)
+        far.boto3("secretsmanager").create_secret(Name="legacy/shared", SecretString=theirs("shared", shared))
+        folder = tmp_path_factory.mktemp("files")
+        write_password(folder, filed)
         sandbox.settle(60)
         yield SimpleNamespace(
-            sandbox=sandbox, far=far, role=role, nodes=nodes, pinned=pinned, shared_password=own
+            sandbox=sandbox,
+            far=far,
+            role=role,
+            nodes=far.nodes("remote"),
+            pinned=far.nodes("pinned"),
+            folder=folder,
+            shared=shared,
+            filed=filed,
         )
 
 
+def theirs(user, password):
+    """A secret in AWS's own form, as somebody else keeps it."""
+    return json.dumps({"username": user, "password": password, "engine": "redis"})
+
+
+def write_password(folder, password):
+    """Replace the file as people do: write beside it, and rename over it."""
+    new = folder / "new"
+    new.touch(mode=0o600)
+    new.write_text(f"{password}\n")
+    new.rename(folder / "filed.password")
+
+
+def new_password_of(world, user, old):
+    """Somebody else's rotation: the user has both passwords for a while."""
+    new = f"{user}-and-a-password-of-somebody-else"
+    world.far.boto3("elasticache").modify_user(UserId=user, Passwords=[old, new])
+    world.sandbox.settle()
+    return new
+
+
 def config(world, folder):
+    """Sources in both accounts, a role's wrong ExternalId, and two static databases on the same endpoint's account."""
+    (pinned,) = [node for node in world.pinned if node.role == "primary"]
+    (remote,) = [node for node in world.nodes if node.role == "primary"]
     return f"""
+databases:
+  - name: legacy
+    uri: rediss://{pinned.id}
+    labels: {{team: archive}}
+    aws: {{region: us-east-1, assume_role_arn: "{world.role}", external_id: "{EXTERNAL_ID}"}}
+    users:
+      - {{name: shared, secret: legacy/shared}}
+      - {{name: filed, password_file: {folder}/filed.password}}
+  - name: far-away
+    uri: rediss://{remote.id}
+    description: the remote one under a name of our own
+    aws: {{region: us-east-1, assume_role_arn: "{world.role}", external_id: "{EXTERNAL_ID}"}}
 discovery:
   sources:
     - types: [elasticache, elasticache-serverless, memorydb]
@@ -53,11 +101,11 @@ discovery:
 
 
 @pytest.fixture(scope="module")
-def valkeeper(world, tmp_path_factory):
+def valkeeper(world):
     settings = world.sandbox.environment() | {
         "VALKEEPER_PROXY__UPSTREAM__CA_FILE": str(world.sandbox.ca_file),
     }
-    with Valkeeper(settings, config=config(world, tmp_path_factory.mktemp("files"))) as service:
+    with Valkeeper(settings, config=config(world, world.folder)) as service:
         yield service
 
 
@@ -71,8 +119,11 @@ EVERYBODY = [
     ("sessions", "audit"),
     ("flash", "edge"),
     ("flash", "edge-iam"),
-    ("remote", "app"),
-    ("remote", "reporting"),
+    ("far-away", "app"),
+    ("far-away", "reporting"),
+    ("legacy", "shared"),
+    ("legacy", "filed"),
+    ("legacy", "kept"),
 ]
 
 
@@ -94,15 +145,16 @@ def test_users_of_every_service_and_account_are_rotated_while_clients_connect(va
     """Each into the secrets of its own account, whatever else is called the same."""
     for database, user in EVERYBODY:
         valkeeper.wait_for_clients(user, database=database)
-    with nobody_fails(valkeeper, "app", databases=("orders", "orders-reader", "remote")):
+    with nobody_fails(valkeeper, "app", databases=("orders", "orders-reader", "far-away")):
         done = valkeeper.post("/v1/rotations", {"all": True, "wait": True, "wait_seconds": 60})
     assert {one["result"] for one in done} == {"rotated"}
-    assert len(done) == 5
+    assert len(done) == 6
     for account, here in ((world.sandbox, world.sandbox.account), (world.far, world.far.account)):
         name = f"valkeeper/elasticache/us-east-1/{here}/user/app"
         listed = account.boto3("secretsmanager").list_secrets()["SecretList"]
         assert name in {one["Name"] for one in listed}
-        assert all(f"/{here}/" in one["Name"] for one in listed)
+        ours = [one["Name"] for one in listed if one["Name"].startswith("valkeeper/")]
+        assert all(f"/{here}/" in name for name in ours)
 
 
 def test_an_iam_user_has_a_token_and_no_secret(valkeeper, world):
@@ -137,14 +189,14 @@ def test_a_wrong_external_id_fails_its_own_source_and_says_what_to_check(valkeep
 
 def test_no_login_fails_while_a_sessions_credentials_roll_over(valkeeper, world):
     """Sessions of the role live for three seconds, so tokens are renewed with other keys every second."""
-    valkeeper.wait_for_clients("reporting", database="remote")
+    valkeeper.wait_for_clients("reporting", database="far-away")
     world.sandbox.set_session_lifetime(3)
     try:
         # The session that is in use lives for an hour, so a new service is what meets short ones.
         valkeeper.kill_rotator()
         since = max((one["sequence"] for one in world.far.gate_logins()), default=0)
         valkeeper.start()
-        with nobody_fails(valkeeper, "reporting", databases=("remote",)):
+        with nobody_fails(valkeeper, "reporting", databases=("far-away",)):
             keys = set()
 
             def three_sessions_signed():
@@ -160,6 +212,60 @@ def test_no_login_fails_while_a_sessions_credentials_roll_over(valkeeper, world)
     finally:
         world.sandbox.set_session_lifetime(None)
     assert [one for one in world.far.gate_logins(since) if not one["accepted"]] == []
+
+
+def test_a_static_database_stands_in_for_the_discovered_one(valkeeper, world):
+    valkeeper.wait_for_clients("kept", database="legacy")
+    databases = {one["name"]: one for one in valkeeper.get("/v1/databases")}
+    assert "remote" not in databases
+    assert "pinned" not in databases
+    assert databases["far-away"]["description"] == "the remote one under a name of our own"
+    legacy = databases["legacy"]
+    assert (legacy["kind"], legacy["account"]) == ("elasticache", world.far.account)
+    assert legacy["labels"]["team"] == "archive"
+    assert legacy["users"] == ["filed", "kept", "shared"]
+
+
+def test_an_existing_secret_is_followed_when_somebody_else_rotates_it(valkeeper, world):
+    valkeeper.wait_for_clients("shared", database="legacy")
+    with nobody_fails(valkeeper, "shared", databases=("legacy",)):
+        new = new_password_of(world, "shared", world.shared)
+        secrets = world.far.boto3("secretsmanager")
+        secrets.put_secret_value(SecretId="legacy/shared", SecretString=theirs("shared", new))
+        # The old one ends at once, and no discovery is due for an hour: a client's refusal is what it is noticed by.
+        world.far.boto3("elasticache").modify_user(UserId="shared", Passwords=[new])
+        world.sandbox.settle()
+    assert world.far.passwords("shared") == [new]
+
+
+def test_a_password_file_is_read_again_when_it_is_replaced(valkeeper, world):
+    valkeeper.wait_for_clients("filed", database="legacy")
+    mark = valkeeper.mark()
+    with nobody_fails(valkeeper, "filed", databases=("legacy",)):
+        new = new_password_of(world, "filed", world.filed)
+        write_password(world.folder, new)
+        valkeeper.wait_for_event("password_file_read", mark)
+        world.far.boto3("elasticache").modify_user(UserId="filed", Passwords=[new])
+        world.sandbox.settle()
+
+
+def handed_on(valkeeper, state):
+    users = [one for one in valkeeper.get("/v1/users") if one["care"] == "handed-on" and one["id"] == "filed"]
+    return next((one for one in users if one["state"] == state), None)
+
+
+def test_a_password_file_that_others_can_read_is_told_and_the_last_good_password_kept(valkeeper, world):
+    file = world.folder / "filed.password"
+    file.chmod(0o644)
+    try:
+        shown = eventually(lambda: handed_on(valkeeper, "failing"), what="the failing file")
+        assert "chmod 0600" in shown["reason"]
+        assert shown["source"] == f"password_file {file}"
+        assert valkeeper.get("/v1/status")["users"]["failing"] == 1
+        assert valkeeper.lets_in("filed", database="legacy")
+    finally:
+        file.chmod(0o600)
+    eventually(lambda: handed_on(valkeeper, "fresh"), what="the mended file")
 
 
 def test_who_can_have_no_token_is_told_why(valkeeper, world):
