@@ -215,7 +215,7 @@ def test_no_login_fails_while_a_sessions_credentials_roll_over(valkeeper, world)
 
 
 def test_a_static_database_stands_in_for_the_discovered_one(valkeeper, world):
-    valkeeper.wait_for_clients("kept", database="legacy")
+    valkeeper.wait_for_user("kept", state="fresh")
     databases = {one["name"]: one for one in valkeeper.get("/v1/databases")}
     assert "remote" not in databases
     assert "pinned" not in databases
