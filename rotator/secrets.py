@@ -126,12 +126,19 @@ class Vault:
     ) -> None:
         """Put a new version as AWSPENDING. Moves no other label.
 
+        Where the version of this token exists already and no label moved since, somebody has taken AWSPENDING off it by
+        hand: it is labelled again, with the password that it has, for no other value can ever be put under its token.
+
         Raises:
             ConflictError: another instance staged first, under the same token.
         """
-        await self._put(
-            secret.arn, token, _encode(user, password, succeeds=succeeds, retire=retire), "AWSPENDING"
-        )
+        value = _encode(user, password, succeeds=succeeds, retire=retire)
+        try:
+            await self._put(secret.arn, token, value, "AWSPENDING")
+        except ConflictError:
+            if not await self.unchanged(user.key, secret):
+                raise
+            await self._move("AWSPENDING", secret, to=token, held_by=secret.pending)
 
     async def promote(self, secret: Secret, version: Version, current: Version) -> None:
         """Move AWSCURRENT; AWSPREVIOUS follows it by itself.
@@ -139,17 +146,27 @@ class Vault:
         Raises:
             ConflictError: AWSCURRENT is no longer on `current`.
         """
+        await self._move("AWSCURRENT", secret, to=version.id, held_by=current)
+
+    async def _move(self, label: str, secret: Secret, *, to: str, held_by: Version | None) -> None:
+        """Move a label if it still is where it was seen: a compare-and-set."""
+        seen = {"RemoveFromVersionId": held_by.id} if held_by is not None else {}
         try:
             await self._session.mutate(
                 _SERVICE,
                 "update_secret_version_stage",
                 SecretId=secret.arn,
-                VersionStage="AWSCURRENT",
-                MoveToVersionId=version.id,
-                RemoveFromVersionId=current.id,
+                VersionStage=label,
+                MoveToVersionId=to,
+                **seen,
             )
         except PermanentError as error:
-            if error.code not in {"InvalidParameterException", "InvalidRequestException"}:
+            # With ResourceNotFoundException the version is gone: then its token is free again.
+            if error.code not in {
+                "InvalidParameterException",
+                "InvalidRequestException",
+                "ResourceNotFoundException",
+            }:
                 raise
             raise ConflictError(str(error), operation=error.operation, code=error.code) from None
 

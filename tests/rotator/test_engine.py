@@ -640,3 +640,20 @@ async def test_a_run_that_is_told_to_stop_ends_after_its_step_and_another_instan
     await Instance(home).run(due)
     assert (due.labels["AWSCURRENT"], due.labels["AWSPREVIOUS"]) == (pending, before)
     assert len(due.passwords) == 2
+
+
+async def test_a_staged_version_that_lost_its_label_by_hand_is_taken_up_again(home, due):
+    """Its token is used up, and no other value can ever be put under it: without this nothing would be rotated again."""
+    instance = Instance(home)
+    instance.watch = lambda: instance.engine.stop() if instance.steps == ["stage"] else None
+    await instance.run(due)
+    staged = due.labels["AWSPENDING"]
+    home.secretsmanager.update_secret_version_stage(
+        SecretId=due.secret, VersionStage="AWSPENDING", RemoveFromVersionId=staged
+    )
+    assert "AWSPENDING" not in due.labels
+
+    outcome = await Instance(home).run(due)
+    assert outcome.result is Result.ROTATED
+    assert due.labels["AWSCURRENT"] == staged
+    assert due.logs_in(due.password()) == [True, True]
