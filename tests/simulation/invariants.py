@@ -93,6 +93,7 @@ class Audit:
         history.by_hand = history.disturbed = self.world.now
         history.successors.clear()
         history.lists.clear()
+        history.retired.clear()  # a rollback makes a version that was given up the live one again
         self._take_labels(subject, history)
         self._upset(subject, history, why)
         self.changed = True

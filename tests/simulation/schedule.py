@@ -232,7 +232,8 @@ class Simulation:
     def _acknowledge(self, instance, epoch, version):
         if instance.epoch != epoch or not instance.up:
             return
-        instance.proxy.acknowledged = version
+        # In order, as on a socket: this one may have been drawn to come before an earlier one.
+        instance.proxy.acknowledged = max(instance.proxy.acknowledged, version)
         for task in list(instance.tasks):
             if isinstance(task.question, Served) and instance.serves(
                 task.question.key, task.question.version
