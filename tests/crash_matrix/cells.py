@@ -64,12 +64,12 @@ class Call:
 
 
 CALLS = {
-    "DescribeUsers": Call("elasticache", "UserId={}&"),
+    "DescribeUsers": Call("elasticache", "UserId={}"),
     "DescribeSecret": Call("secretsmanager", '/user/{}"'),
     "GetSecretValue": Call("secretsmanager", "/user/{}-"),
     "CreateSecret": Call("secretsmanager", '/user/{}"', changes=True),
     "PutSecretValue": Call("secretsmanager", "/user/{}-", changes=True),
-    "ModifyUser": Call("elasticache", "UserId={}&", changes=True),
+    "ModifyUser": Call("elasticache", "UserId={}", changes=True),
     "UpdateSecretVersionStage": Call("secretsmanager", "/user/{}-", changes=True),
 }
 """Every call that a rotation or an adoption makes for one user."""

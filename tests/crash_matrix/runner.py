@@ -71,7 +71,8 @@ class Matrix:
             with self._fault(cell, user) as fault:
                 self._sandbox.age_secret(account.secret_id(user), _MORE_THAN_THE_INTERVAL)
                 valkeeper.post("/v1/rotations", {"users": [user]})
-                reached = self._await_kill(fault, lambda: account.labels(user)["AWSCURRENT"] != before)
+                # Asked of the service: a question to AWS could be the very call that is held.
+                reached = self._await_kill(fault, lambda: valkeeper.user(user)["version"] != before)
             if reached:
                 staged = account.pending(user, before)
                 with self._going_on(cell) as successor:
