@@ -1,6 +1,8 @@
 """The gate: an IAM user gets in with a token that AWS would take, and nothing else is touched."""
 
 import itertools
+import socket
+import ssl
 import threading
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -209,3 +211,61 @@ def test_many_clients_come_and_go(sandbox, keys, group):
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_a_token_gets_in_by_hand_too_in_pieces(sandbox, keys, group):
+    token = sign(keys, group.name, group.user)
+    context = ssl.create_default_context(cafile=sandbox.ca_file)
+    with (
+        socket.create_connection((group.node.host, group.node.port), timeout=5) as plain,
+        context.wrap_socket(plain, server_hostname=group.node.host) as connection,
+        connection.makefile("rb") as answers,
+    ):
+        line = f"PING\r\nAUTH {group.user} {token}\r\nACL WHOAMI\r\nQUIT\r\n".encode()
+        for start in range(0, len(line), 50):
+            connection.sendall(line[start : start + 50])
+        user = group.user.encode()
+        expected = [b"-NOAUTH Authentication required.", b"+OK", b"$%d" % len(user), user, b"+OK", b""]
+        assert answers.read().split(b"\r\n") == expected
+
+
+def test_a_user_goes_from_password_to_tokens_and_back(sandbox, keys, group):
+    elasticache, name = sandbox.boto3("elasticache"), f"app-{new_name()}"
+    password = sandbox.create_user(name)
+    elasticache.modify_user_group(UserGroupId=f"{group.name}-users", UserIdsToAdd=[name])
+    sandbox.settle()
+
+    def ways_in():
+        token = sign(keys, group.name, name)
+        return [gets_in(sandbox, group.node, name, word) for word in (password, token)]
+
+    assert ways_in() == [True, False]
+    elasticache.modify_user(UserId=name, AuthenticationMode={"Type": "iam"})
+    sandbox.settle()
+    assert ways_in() == [False, True]
+    elasticache.modify_user(
+        UserId=name, AuthenticationMode={"Type": "password", "Passwords": [password, "p" * 16]}
+    )
+    sandbox.settle()
+    assert ways_in() == [True, False]
+
+
+def test_a_cluster_behind_gates_tells_the_addresses_of_its_gates_also_after_a_restart(sandbox, keys):
+    name = new_name()
+    sandbox.create_iam_user(f"iam-{name}", service="memorydb")
+    primary, replica = nodes = sandbox.create_memorydb_cluster(name, [f"iam-{name}"])
+    token = sign(keys, name, f"iam-{name}", service="memorydb")
+
+    def addresses(node):
+        with sandbox.redis(node, f"iam-{name}", token) as client:
+            ((_, _, *servers),) = client.execute_command("CLUSTER SLOTS")
+        return [server[1] for server in servers]
+
+    assert [addresses(node) for node in nodes] == [[primary.port, replica.port]] * 2
+    with sandbox.redis(replica, f"iam-{name}", token) as client, pytest.raises(redis.ResponseError) as moved:
+        client.get("key")
+    assert moved.value.args[0].endswith(f"127.0.0.1:{primary.port}")
+    sandbox.node(replica.id, "stop")
+    sandbox.node(replica.id, "start")
+    # It leaves itself out until it has caught up.
+    assert addresses(replica)[0] == primary.port
