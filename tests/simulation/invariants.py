@@ -276,14 +276,16 @@ def check_lists(subject, history, passwords, live, stale):
 def check_healed_in_time(audit, subject, history):
     """I5: an upset ends within interval/3, the time in which a list reaches the endpoints, and one probe.
 
-    Excuses: no instance has been sound for so long; the user is blocked (its secret deleted, its tag gone, an endpoint
-    down, AWSCURRENT made unreadable); the fourth within an interval, which is `contended` by design.
+    Excuses: no instance has been sound for so long; the user is blocked (its secret deleted, its tag gone, AWSCURRENT
+    made unreadable); every endpoint that can be reached accepts AWSCURRENT, and what the others would say nobody can
+    know; the fourth within an interval, which is `contended` by design.
     """
     if (
         history.blocked
         or not subject.managed
         or subject.secret is None
         or subject.secret.deletion is not None
+        or (subject.works and subject.reachable != subject.endpoints)
     ):
         history.upset.since = audit.world.now
         return
