@@ -46,11 +46,8 @@ _log = structlog.get_logger(__name__)
 _PASSWORD_LENGTH = 64
 _ALPHABET = string.ascii_letters + string.digits  # safe in every client, URL and ACL file
 
-_SETTLE_FIRST, _SETTLE_GROWTH, _SETTLE_MOST = (
-    0.2,
-    1.5,
-    5.0,
-)  # seconds between looks at a user that is modifying
+# Seconds between looks at a user that is modifying. At most: a client whose proxy was refused waits for one of them.
+_SETTLE_FIRST, _SETTLE_GROWTH, _SETTLE_MOST = 0.2, 1.5, 2.0
 _SETTLE_FOR = 120.0  # seconds after which a run gives up waiting; the next one goes on
 _ACKNOWLEDGE_WITHIN = 2.0  # seconds
 _TURNS = 40  # a rotation with a heal takes about ten; more means that rivals keep moving the labels
@@ -184,6 +181,7 @@ class Engine:
         self._acknowledged = acknowledged
         self._sleep = sleep
         self._stopping = False
+        self._hurried: set[UserKey] = set()
         self._pacing = Pacing(interval, chance)
 
     async def run(
@@ -236,8 +234,13 @@ class Engine:
         """Let runs end after the step that each is in: AWS holds how far they have come."""
         self._stopping = True
 
+    def hurry(self, key: UserKey) -> None:
+        """Have the user's run read its labels again while it waits for the user to settle: a database refused proxies."""
+        self._hurried.add(key)
+
     def forget(self, key: UserKey) -> None:
         """Drop what is remembered of a user that is no longer managed."""
+        self._hurried.discard(key)
         self._pacing.forget(key)
 
     async def _observe(
@@ -325,6 +328,9 @@ class Engine:
         pause, waited = _SETTLE_FIRST, 0.0
         while waited < _SETTLE_FOR and not self._stopping:
             await self._sleep(pause)
+            if user.key in self._hurried:
+                self._hurried.discard(user.key)
+                return
             waited += pause
             pause = min(pause * _SETTLE_GROWTH, _SETTLE_MOST)
             state = await account.reads.read(user.key.id)

@@ -111,7 +111,11 @@ def _heal(seen: Observation) -> Step:
 
 def _apply(seen: Observation) -> Step:
     current, pending = _current(seen), _pending(seen)
-    return Apply((pending,) if current.password is None else (current, pending))
+    if current.password is not None:
+        return Apply((current, pending))
+    # AWSCURRENT is a seed. Somebody who moved it back there by hand has left clients logged in with AWSPREVIOUS.
+    previous = seen.secret.previous if seen.secret is not None else None
+    return Apply((pending,) if previous is None or previous.password is None else (previous, pending))
 
 
 def _stage(seen: Observation) -> Step:
@@ -262,7 +266,7 @@ ROWS: tuple[Row, ...] = (
         _not_applied,
         _apply,
         asks="the live pending version is rejected",
-        does="ModifyUser: AWSCURRENT and the pending one",
+        does="ModifyUser: AWSCURRENT (or AWSPREVIOUS, where that alone has a password) and the pending one",
     ),
     Row(
         "unreachable",

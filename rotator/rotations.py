@@ -177,6 +177,7 @@ class Rotations:
         entry.then.append(then)
         if entry.running:
             entry.again = True
+            self._engine.hurry(key)
         else:
             self._queue.put(key, self._clock())
             self._on_schedule()

@@ -32,6 +32,7 @@ class ScriptedEngine:
         self.begun = []
         self.looked = []
         self.forgotten = []
+        self.hurried = []
         self.stopped = False
 
     async def run(self, user, databases, account, wish=None):
@@ -50,6 +51,9 @@ class ScriptedEngine:
 
     def forget(self, key):
         self.forgotten.append(key)
+
+    def hurry(self, key):
+        self.hurried.append(key)
 
     def stop(self):
         self.stopped = True

@@ -494,8 +494,32 @@ async def test_a_run_gives_up_on_a_user_that_never_settles(home, adopted):
         outcome = await Instance(home, sleep=sleep).run(adopted)
     finally:
         home.sandbox.set_modify_delay(0.02)
-    assert max(slept) == 5.0
+    assert max(slept) == 2.0
     assert outcome.steps == ("settle",)
+
+
+async def test_a_hurried_run_reads_the_labels_while_the_user_settles(home, adopted):
+    """A rival may have promoted meanwhile, and proxies that were refused wait for the news."""
+    read = []
+
+    async def sleep(_):
+        read.append(sum(entry["operation"] == "DescribeSecret" for entry in home.sandbox.requests()))
+        if len(read) == 2:
+            instance.engine.hurry(adopted.user.key)
+        if len(read) == 4:
+            home.sandbox.set_modify_delay(0.02)
+            home.sandbox.settle()
+
+    password = adopted.password()
+    instance = Instance(home, sleep=sleep)
+    home.sandbox.set_modify_delay(600)
+    try:
+        home.elasticache.modify_user(UserId=adopted.id, Passwords=[password])
+        home.sandbox.reset_requests()
+        await instance.run(adopted)
+    finally:
+        home.sandbox.set_modify_delay(0.02)
+    assert read == [1, 1, 2, 2]
 
 
 async def test_a_secret_scheduled_for_deletion(home, due, changes):

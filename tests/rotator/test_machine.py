@@ -222,6 +222,11 @@ TABLE = {
         "apply",
         Apply((FIRST,)),
     ),
+    "5: AWSCURRENT was moved back to the seed by hand: AWSPREVIOUS logs clients in meanwhile": (
+        seen(secret(SEEDED, PREVIOUS, FIRST), n=REJECTED),
+        "apply",
+        Apply((PREVIOUS, FIRST)),
+    ),
     "5: backoff is over": (rotates(REJECTED, apply_not_before=NOW), "apply", Apply((CURRENT, LIVE))),
     "5: backoff is not over": (
         rotates(REJECTED, apply_not_before=NOW + SECOND),

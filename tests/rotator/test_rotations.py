@@ -350,6 +350,11 @@ async def test_a_look_asked_for_during_a_run_is_answered_by_the_next(busy):
     assert answers == [1]
 
 
+async def test_a_run_under_way_is_told_that_a_proxy_was_refused(busy):
+    busy.rotations.look_now(APP, lambda: None)
+    assert busy.engine.hurried == [APP]
+
+
 async def test_an_unknown_user_is_answered_at_once(door):
     answers = []
     door.rotations.look_now(APP, lambda: answers.append(1))

@@ -41,7 +41,8 @@ class History:
     upset: Upset | None = None
     upsets: list[float] = field(default_factory=list)
     upset_ended: float = -1e9
-    disturbed: float = -1e9  # when a list was last set by a stale writer or by hand
+    disturbed: float = -1e9  # when a list that a stale writer or an operator set last reached an endpoint
+    disturbing: tuple = ()  # that list
     by_hand: float = -1e9  # when an operator last touched the secret or the passwords
     unreadable: float = -1e9  # when the secret was last seen deleted
     endpoints_touched: float = -1e9  # when one last went or came back
@@ -91,6 +92,7 @@ class Audit:
         """An operator changed the secret or the passwords."""
         history = self.histories[subject.id]
         history.by_hand = history.disturbed = self.world.now
+        history.disturbing = subject.record.passwords
         history.successors.clear()
         history.lists.clear()
         history.retired.clear()  # a rollback makes a version that was given up the live one again
@@ -107,7 +109,7 @@ class Audit:
                 raise Violation("I1: a ModifyUser that is not stale took AWSCURRENT's password away")
             check_retired(subject, history, passwords)
         else:
-            history.disturbed = self.world.now
+            history.disturbed, history.disturbing = self.world.now, subject.record.passwords
         if stale and (not kept or (live is not None and live[1].password not in passwords)):
             self._upset(subject, history, "a stale ModifyUser", task)
         check_lists(subject, history, passwords, live, stale)
@@ -130,6 +132,13 @@ class Audit:
             pending = subject.live(subject.labels)
             history.retired |= known - {None, pending[1].password if pending else None}
         history.retired.discard(current.password)
+
+    def taken(self, subject):
+        """An endpoint has heard of the passwords that were set last."""
+        history = self.histories[subject.id]
+        if subject.record.passwords == history.disturbing:
+            history.disturbed = self.world.now
+        self.changed = True
 
     def looks(self, task, call):
         """A task reads the labels."""

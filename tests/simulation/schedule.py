@@ -214,7 +214,7 @@ class Simulation:
     def _take(self, user, endpoint):
         if endpoint in user.to_take:
             self.world.aws.take(user, endpoint)
-            self.audit.changed = True
+            self.audit.taken(self.world.subjects[user.id])
             self.story.tell("aws", f"{endpoint.name} takes the passwords", self.world.subjects[user.id])
 
     def _tell_proxy(self, instance, epoch, message):
