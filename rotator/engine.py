@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from discovery.errors import AwsError, ConflictError
 from discovery.model import Database, User, UserKey, UserState, UserStatus
 from rotator.attributes import Amendment
+from rotator.headroom import Headroom, headroom
 from rotator.machine import plan
 from rotator.observation import Observation, Secret, Version, is_live
 from rotator.pacing import Pacing
@@ -26,6 +27,7 @@ from rotator.steps import (
     Amend,
     Apply,
     Ask,
+    Count,
     Heal,
     Idle,
     Leave,
@@ -63,6 +65,9 @@ class VaultPort(Protocol):
 
     async def read(self, key: UserKey) -> Secret | None:
         """The labels and their versions."""
+
+    async def made(self, secret: Secret) -> tuple[datetime, ...]:
+        """When each version was made that Secrets Manager still has."""
 
     async def unchanged(self, key: UserKey, secret: Secret) -> bool:
         """Whether the labels are where they were seen."""
@@ -149,6 +154,7 @@ class Outcome:
     secret: Secret | None = None
     due: datetime | None = None  # of the next rotation, or of the next try; by AWS's clock
     wish: Wish | None = None  # the wish it was given, with `instead_of` filled in
+    headroom: Headroom | None = None  # where the run counted the secret's versions
 
 
 class Listener(Protocol):
@@ -194,6 +200,7 @@ class Engine:
         """
         steps: list[str] = []
         first: Version | None = None
+        room: Headroom | None = None
         for _ in range(_TURNS):
             if self._stopping:
                 return Outcome(
@@ -209,9 +216,10 @@ class Engine:
                 first = seen.secret.current
             if wish is not None and wish.instead_of is None and first is not None:
                 wish = replace(wish, instead_of=first.id)
-            row, step, seen = await self._plan(user, databases, seen)
+            row, step, seen = await self._plan(user, databases, account, seen)
+            room = seen.headroom or room
             if isinstance(step, Idle | Wait | Leave):
-                return replace(_outcome(step, steps, first, seen), wish=wish)
+                return replace(_outcome(step, steps, first, seen), wish=wish, headroom=room)
             try:
                 performed = await self._perform(user, account, seen, step)
             except ConflictError:
@@ -286,11 +294,16 @@ class Engine:
         return await self._acknowledged(key, current.id, _ACKNOWLEDGE_WITHIN)
 
     async def _plan(
-        self, user: User, databases: Sequence[Database], seen: Observation
+        self, user: User, databases: Sequence[Database], account: Account, seen: Observation
     ) -> tuple[str, Step, Observation]:
         """The next step that is not a question."""
         while True:
             row, step = plan(seen)
+            if isinstance(step, Count) and seen.secret is not None and seen.secret.current is not None:
+                made = await account.vault.made(seen.secret)
+                room = headroom(made, seen.secret.current.created, self._interval, seen.now)
+                seen = replace(seen, headroom=room)
+                continue
             if not isinstance(step, Ask) or step.version.password is None:
                 return row.name, step, seen
             logins = await self._verifier.logins(databases, user.name, step.version.password)

@@ -7,13 +7,16 @@ question's answer comes back in `Observation.logins`, and the plan is made again
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from discovery.model import Authentication, UserStatus
+from rotator.headroom import ASKED_MOST
 from rotator.observation import Logins, Observation, Version, due_at, is_live, version_token
 from rotator.steps import (
     Amend,
     Apply,
     Ask,
+    Count,
     Heal,
     Idle,
     Leave,
@@ -97,6 +100,20 @@ def _due(seen: Observation) -> bool:
         return False
     due = due_at(seen.secret, seen.interval)
     return seen.wanted or due is None or seen.now >= due
+
+
+def _full(seen: Observation) -> bool:
+    """Another version would take the room that is kept for leaked passwords."""
+    room = seen.headroom
+    return room is not None and seen.wanted and not seen.wanted_retire and room.versions >= ASKED_MOST
+
+
+def _stretched_to(seen: Observation) -> datetime | None:
+    """When the next rotation of the schedule is due, where a day has no room for the interval that is configured."""
+    if seen.headroom is None or seen.secret is None or seen.wanted:
+        return None
+    due = due_at(seen.secret, seen.headroom.interval)
+    return due if due is not None and seen.now < due else None
 
 
 def _heal(seen: Observation) -> Step:
@@ -303,7 +320,37 @@ ROWS: tuple[Row, ...] = (
         asks="due, but AWSPENDING is somebody else's",
         does="leave it, unless forced",
     ),
-    Row("stage", _due, _stage, asks="due, or asked for", does="PutSecretValue: a new password as AWSPENDING"),
+    Row(
+        "count",
+        lambda o: _due(o) and o.headroom is None,
+        lambda _: Count(),
+        asks="due, or asked for",
+        does="count the versions that Secrets Manager has kept of the last day",
+    ),
+    Row(
+        "full",
+        _full,
+        lambda o: Leave(
+            f"its secret has {o.headroom.versions if o.headroom else 0} versions of the last 24 hours, and Secrets"
+            " Manager keeps about 100: the last are for `valkeeper rotate --retire`; the schedule goes on by itself"
+        ),
+        asks="asked for, and the room that is left is kept for leaked passwords",
+        does="leave it",
+    ),
+    Row(
+        "stretched",
+        lambda o: _due(o) and _stretched_to(o) is not None,
+        lambda o: Idle(_stretched_to(o) or o.now),
+        asks="due, but a day would get more versions than Secrets Manager keeps",
+        does="nothing until the stretched interval is over",
+    ),
+    Row(
+        "stage",
+        _due,
+        _stage,
+        asks="due, or asked for, and there is room",
+        does="PutSecretValue: a new password as AWSPENDING",
+    ),
     Row("idle", lambda _: True, _idle, asks="otherwise", does="nothing until it is due"),
 )
 """The whole plan, in order. The last row always matches."""

@@ -158,12 +158,19 @@ def _users(state: State) -> Iterator[Metric]:
     age = GaugeMetricFamily(
         "valkeeper_password_age_seconds", "Age of a user's current password.", labels=labels
     )
+    versions = GaugeMetricFamily(
+        "valkeeper_secret_versions",
+        "Versions that a user's secret got in 24 hours, of about 100 that Secrets Manager keeps; counted at each rotation.",
+        labels=labels,
+    )
     overdue = 0
     for standing in state.standings:
         now = state.now_of(standing.user)
         seconds = standing.password_age(now)
         if seconds is not None and standing.care.has_secret:
             age.add_metric([str(part) for part in standing.key], seconds)
+        if standing.headroom is not None:
+            versions.add_metric([str(part) for part in standing.key], standing.headroom.versions)
         overdue += is_overdue(standing, now, state.overdue_after)
     life = GaugeMetricFamily(
         "valkeeper_token_life_seconds",
@@ -177,7 +184,7 @@ def _users(state: State) -> Iterator[Metric]:
     late = GaugeMetricFamily(
         "valkeeper_users_overdue", "Managed users whose rotation should have happened.", value=overdue
     )
-    yield from (users, age, late, life)
+    yield from (users, age, late, life, versions)
 
 
 def _aws(state: State) -> Iterator[Metric]:

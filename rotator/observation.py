@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from discovery.model import Authentication, UserStatus
 from rotator.attributes import Amendment, Attributes
+from rotator.headroom import Headroom
 
 __all__ = ["Logins", "Observation", "Secret", "Version", "due_at", "is_live", "version_token"]
 
@@ -76,6 +77,7 @@ class Observation:
     amendment: Amendment | None = (
         None  # of the secret's attributes; None: there is none, or it was tried lately
     )
+    headroom: Headroom | None = None  # for another version; None: the versions were not counted
 
 
 def is_live(secret: Secret) -> bool:

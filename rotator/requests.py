@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import structlog
 
@@ -11,7 +12,7 @@ from discovery.model import UserKey
 from rotator.engine import Outcome, Result, Wish
 from rotator.standing import Standing
 
-__all__ = ["Request", "Rotation", "finished", "tell", "together"]
+__all__ = ["Request", "Rotation", "finished", "tell", "tell_of_stretching", "together"]
 
 _log = structlog.get_logger(__name__)
 
@@ -91,3 +92,15 @@ def tell(rotation: Rotation, standing: Standing) -> None:
         asked_by=rotation.asked_by,
         seconds=round((rotation.finished_at or rotation.started_at) - rotation.started_at, 3),
     )
+
+
+def tell_of_stretching(before: Standing, after: Standing, interval: timedelta) -> None:
+    """Write to the log that a user is rotated less often, since its versions run short, or as configured again."""
+    room, was = after.headroom, before.headroom.interval if before.headroom is not None else interval
+    if room is None or room.interval == was:
+        return
+    facts = {"user": str(after.key), "seconds": round(room.interval.total_seconds())}
+    if room.interval > interval:
+        _log.warning("rotation_interval_stretched", **facts, versions_in_24_hours=room.versions)
+    else:
+        _log.info("rotation_interval_as_configured", **facts)

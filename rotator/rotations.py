@@ -12,13 +12,13 @@ from datetime import timedelta
 import structlog
 
 from discovery.errors import AwsError, PermanentError, RetryableError
-from discovery.model import Authentication, Inventory, User, UserKey, UserState
+from discovery.model import Inventory, User, UserKey, UserState
 from rotator.due import DueQueue
 from rotator.engine import Account, Engine, Outcome, Result, Wish
 from rotator.errors import UnknownUserError, UsageError
 from rotator.observation import Secret, due_at
-from rotator.requests import Request, Rotation, finished, tell, together
-from rotator.standing import Care, Standing
+from rotator.requests import Request, Rotation, finished, tell, tell_of_stretching, together
+from rotator.standing import Care, Standing, care_of
 
 __all__ = ["Rotations"]
 
@@ -120,7 +120,7 @@ class Rotations:
             self._drop(key)
         for key, user in inventory.users.items():
             entry = self._entries.get(key)
-            care = _care(user, entry.standing if entry else None, released)
+            care = care_of(user, entry.standing if entry else None, released)
             if entry is None:
                 self._entries[key] = entry = _Entry(Standing(user, care))
                 fresh = True
@@ -206,7 +206,8 @@ class Rotations:
         entry = self._entries.get(user.key)
         if entry is not None:
             seen = replace(entry.standing.user, status=state.status, enabled=state.enabled)
-            due = due_at(secret, self._interval) if secret is not None else None
+            room = entry.standing.headroom
+            due = due_at(secret, room.interval if room else self._interval) if secret is not None else None
             self._change(entry, replace(entry.standing, user=seen, secret=secret, due=due))
             if secret is not None and secret.current is not None:
                 for request in entry.requests:
@@ -266,12 +267,14 @@ class Rotations:
         standing = replace(
             entry.standing,
             outcome=outcome or entry.standing.outcome,
+            headroom=(outcome.headroom if outcome else None) or entry.standing.headroom,
             error=str(error) if error is not None else None,
             failures=entry.standing.failures + 1 if error is not None else 0,
             rotated_at=rotation.finished_at
             if outcome and outcome.result in _ROTATED
             else entry.standing.rotated_at,
         )
+        tell_of_stretching(entry.standing, standing, self._interval)
         worth_telling = bool(rotation.steps) or bool(requests) or standing.reason != entry.standing.reason
         self._change(entry, standing)
         if worth_telling:
@@ -386,14 +389,3 @@ class Rotations:
     def _change(self, entry: _Entry, standing: Standing) -> None:
         entry.standing = standing
         self._on_standing(standing)
-
-
-def _care(user: User, before: Standing | None, released: set[UserKey]) -> Care:
-    if user.authentication is Authentication.IAM:
-        return Care.IAM  # tagged or not: it has no password to rotate
-    if user.managed:
-        return Care.MANAGED
-    if user.authentication is not Authentication.PASSWORD:
-        return Care.PASSED_THROUGH
-    was_ours = before is not None and before.care.has_secret and before.has_password
-    return Care.RELEASED if was_ours or user.key in released else Care.PASSED_THROUGH

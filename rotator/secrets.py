@@ -7,6 +7,7 @@ The SecretString is the JSON of AWS's own ElastiCache rotation (`username`, `pas
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import SecretStr
@@ -87,6 +88,19 @@ class Vault:
             if version is not None
         }
         return described is not None and not described.deleted and described.labels == seen
+
+    async def made(self, secret: Secret) -> tuple[datetime, ...]:
+        """When each version was made that Secrets Manager still has, those without labels too."""
+        found: list[datetime] = []
+        more: dict[str, str] = {}
+        while True:  # botocore has no paginator for it
+            page = await self._session.call(
+                _SERVICE, "list_secret_version_ids", SecretId=secret.arn, IncludeDeprecated=True, **more
+            )
+            found.extend(version["CreatedDate"] for version in page.get("Versions", ()))
+            if not page.get("NextToken"):
+                return tuple(found)
+            more = {"NextToken": page["NextToken"]}
 
     async def seed(self, user: User, *, create: bool) -> None:
         """Make the secret, and a first version that says whose it is and holds no password.

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from discovery.model import User, UserKey
+from discovery.model import Authentication, User, UserKey
 from proxy.directory import Credential
 from rotator.engine import Outcome, Result
+from rotator.headroom import Headroom
 from rotator.observation import Secret, is_live
 
-__all__ = ["Care", "Standing", "TokenStanding", "credential_of"]
+__all__ = ["Care", "Standing", "TokenStanding", "care_of", "credential_of"]
 
 
 class Care(StrEnum):
@@ -52,6 +53,7 @@ class Standing:
     failures: int = 0  # in a row
     rotated_at: float | None = None  # seconds since the epoch: this instance's last promotion of it
     tokens: TokenStanding | None = None  # of an IAM user
+    headroom: Headroom | None = None  # of its secret, when its versions were last counted
 
     @property
     def key(self) -> UserKey:
@@ -132,3 +134,15 @@ def credential_of(standing: Standing) -> Credential | None:
         current=current.password,
         previous=previous.password if previous is not None and not current.retire else None,
     )
+
+
+def care_of(user: User, before: Standing | None, released: set[UserKey]) -> Care:
+    """What Valkeeper does for a user; `released`: those that lost their tag and have a secret of ours still."""
+    if user.authentication is Authentication.IAM:
+        return Care.IAM  # tagged or not: it has no password to rotate
+    if user.managed:
+        return Care.MANAGED
+    if user.authentication is not Authentication.PASSWORD:
+        return Care.PASSED_THROUGH
+    was_ours = before is not None and before.care.has_secret and before.has_password
+    return Care.RELEASED if was_ours or user.key in released else Care.PASSED_THROUGH

@@ -10,6 +10,7 @@ __all__ = [
     "Amend",
     "Apply",
     "Ask",
+    "Count",
     "Heal",
     "Idle",
     "Leave",
@@ -40,6 +41,11 @@ class Ask:
     """Try to log in with a version's password on every endpoint, then plan again."""
 
     version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Count the secret's versions of the last day, then plan again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +115,4 @@ class Idle:
     due: datetime
 
 
-Step = Settle | Seed | Ask | Heal | Promote | Apply | Retire | Stage | Amend | Wait | Leave | Idle
+Step = Settle | Seed | Ask | Count | Heal | Promote | Apply | Retire | Stage | Amend | Wait | Leave | Idle

@@ -80,6 +80,12 @@ class UserView(_View):
     token_life_seconds: float | None = Field(description="For how long it still lives.")
     due: datetime | None = Field(description="When its next rotation is due, by AWS's clock.")
     due_in_seconds: float | None
+    secret_versions: int | None = Field(
+        None, description="How many versions its secret got in 24 hours; Secrets Manager keeps about 100."
+    )
+    interval_seconds: float | None = Field(
+        None, description="Its rotation interval: longer than configured where versions run short."
+    )
     secret_arn: str | None
 
 
@@ -224,6 +230,10 @@ def user_view(standing: Standing, now: datetime) -> UserView:
         else None,
         due=due,
         due_in_seconds=(due - now).total_seconds() if due is not None else None,
+        secret_versions=standing.headroom.versions if standing.headroom is not None else None,
+        interval_seconds=standing.headroom.interval.total_seconds()
+        if standing.headroom is not None
+        else None,
         secret_arn=secret.arn if secret is not None else None,
     )
 

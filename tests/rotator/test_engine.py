@@ -522,6 +522,23 @@ async def test_a_hurried_run_reads_the_labels_while_the_user_settles(home, adopt
     assert read == [1, 1, 2, 2]
 
 
+async def test_a_day_full_of_versions_stretches_the_interval(home, due, changes):
+    """The schedule goes slower before Secrets Manager has no room; who asks is still served, up to a point."""
+    for number in range(95):
+        due.put("somebody-elses", password=str(number))
+    due.put("AWSCURRENT", username=due.id, password=due.password())
+    due.age(timedelta(minutes=16))
+    changes()
+    outcome = await Instance(home).run(due)
+    assert (outcome.result, outcome.headroom.versions, changes()) == (Result.IDLE, 97, [])
+    assert outcome.due - outcome.secret.current.created > INTERVAL
+    assert (await Instance(home).run(due, Wish())).result is Result.ROTATED
+    outcome = await Instance(home).run(due, Wish())
+    assert outcome.result is Result.LEFT
+    assert "98 versions" in outcome.reason
+    assert (await Instance(home).run(due, Wish(retire=True))).result is Result.ROTATED
+
+
 async def test_a_secret_scheduled_for_deletion(home, due, changes):
     """It is said, nothing is changed, and once it is restored all goes on."""
     home.secretsmanager.delete_secret(SecretId=due.secret, RecoveryWindowInDays=7)

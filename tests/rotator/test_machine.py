@@ -14,12 +14,14 @@ from pydantic import SecretStr
 from discovery.model import Authentication, UserStatus
 from rotator import machine
 from rotator.attributes import Amendment
+from rotator.headroom import Headroom
 from rotator.machine import ROWS, plan
 from rotator.observation import Logins, Observation, Version, due_at, is_live, version_token
 from rotator.steps import (
     Amend,
     Apply,
     Ask,
+    Count,
     Heal,
     Idle,
     Leave,
@@ -51,6 +53,9 @@ LIVE = version("n", succeeds="c")
 FIRST = version("n", succeeds="s")
 ORPHAN = version("o", succeeds="long-gone")
 FOREIGN = version("f", password=None, ours=False)
+ROOM = Headroom(5, INTERVAL)
+STRETCHED = Headroom(90, INTERVAL * 1.5)
+FULL = Headroom(98, INTERVAL * 20)
 REKEY = Amendment(kms_key_id="alias/new")
 
 
@@ -62,6 +67,7 @@ def seen(held=None, *, c=None, n=None, **changes):
         "interval": INTERVAL,
         "status": UserStatus.ACTIVE,
         "secret": held,
+        "headroom": ROOM,
         "logins": {version_id: logins for version_id, logins in asked.items() if logins is not None},
     }
     return Observation(**(fields | changes))
@@ -271,6 +277,42 @@ TABLE = {
         Apply((LEAKED, LIVE)),
     ),
     "7: due": (seen(DUE, c=ACCEPTED), "stage", stage(DUE)),
+    "due, and nobody knows how many versions there are": (
+        seen(DUE, c=ACCEPTED, headroom=None),
+        "count",
+        Count(),
+    ),
+    "asked for, and nobody knows": (rests(wanted=True, headroom=None), "count", Count()),
+    "due, and a day holds no version for each": (
+        seen(DUE, c=ACCEPTED, headroom=STRETCHED),
+        "stretched",
+        Idle(NOW + INTERVAL / 2),
+    ),
+    "7: due by the stretched interval, too": (
+        seen(DUE, c=ACCEPTED, headroom=STRETCHED, now=NOW + INTERVAL / 2),
+        "stage",
+        stage(DUE),
+    ),
+    "7: asked for, and a day holds no version for each": (
+        rests(wanted=True, headroom=STRETCHED),
+        "stage",
+        stage(secret(CURRENT, PREVIOUS)),
+    ),
+    "asked for, and the room that is left is for leaked passwords": (
+        rests(wanted=True, headroom=FULL),
+        "full",
+        Leave,
+    ),
+    "7: a leaked password takes the last of the room": (
+        rests(wanted=True, wanted_retire=True, headroom=FULL),
+        "stage",
+        stage(secret(CURRENT, PREVIOUS), retire=True),
+    ),
+    "7: the first password of Valkeeper's is never put off": (
+        seen(secret(SEEDED), headroom=STRETCHED),
+        "stage",
+        stage(secret(SEEDED)),
+    ),
     "7: a second before it is due": (
         seen(DUE, c=ACCEPTED, now=NOW - SECOND),
         "idle",
@@ -407,8 +449,12 @@ def _promises_of_a_secret(observation, step):
         case Ask(version=asked):
             assert asked.password is not None
             assert asked.id not in observation.logins
-        case Stage(token=token, succeeds=succeeds):
+        case Count():
             assert not live
+            assert observation.headroom is None
+        case Stage(token=token, succeeds=succeeds, retire=retire):
+            assert not live
+            assert observation.headroom.versions < 98 or retire or not observation.wanted
             assert succeeds == current.id
             assert token == version_token(held)
             foreign = pending is not None and not pending.ours and pending not in {current, previous}
@@ -508,6 +554,10 @@ def small_world():
             ANSWERS if held.current.password else [None], ANSWERS if is_live(held) else [None]
         ):
             yield seen(held, c=c, n=n, amendment=amendment, password_count=2)
+    rooms = [None, ROOM, STRETCHED, FULL]
+    for held, room, (wanted, retire, force) in itertools.product(secrets, rooms, flags):
+        works = ACCEPTED if held.current.password else None
+        yield seen(held, c=works, headroom=room, wanted=wanted, wanted_retire=retire, force=force)
     for held in [*secrets, secret(version("c", ours=False, readable=False, password=None))]:
         answers = itertools.product(
             ANSWERS if held.current.password else [None], ANSWERS if is_live(held) else [None]
@@ -592,6 +642,7 @@ circumstances = st.builds(
     apply_not_before=st.none() | times,
     heals=st.integers(0, 5),
     amendment=st.none() | st.just(REKEY),
+    headroom=st.sampled_from([None, ROOM, STRETCHED, FULL]),
 )
 
 

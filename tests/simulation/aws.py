@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from botocore.exceptions import ClientError
 
 from deploy.sandbox.secretsmanager.secret import Secret, SecretError, Version
+from discovery.errors import AwsError
 from discovery.translation import translate
 from tests.simulation.calls import at
 
@@ -65,6 +66,13 @@ class Aws:
             return getattr(self, call.operation)(**call.parameters)
         except SecretError as refusal:
             raise refused(call, refusal.code, refusal.message) from None
+
+    def attempt(self, call):
+        """The answer and no error, or no answer and the error."""
+        try:
+            return self.perform(call), None
+        except AwsError as error:
+            return None, error
 
     # Users.
 
@@ -135,6 +143,10 @@ class Aws:
             "VersionIdsToStages": secret.labelled(),
             "DeletedDate": secret.deletion,
         }
+
+    def list_secret_version_ids(self, SecretId, IncludeDeprecated):  # noqa: N803
+        versions = self.readable(SecretId).versions.values() if IncludeDeprecated else ()
+        return {"Versions": [{"CreatedDate": at(version.created)} for version in versions]}
 
     def get_secret_value(self, SecretId, VersionId):  # noqa: N803
         version = self.readable(SecretId).read(VersionId, None)
