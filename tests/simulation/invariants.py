@@ -86,6 +86,12 @@ class Audit:
         elif call.operation == "update_secret_version_stage" and subject.labels != labels:
             check_order(subject, labels)
             check_promotion(self, subject, history, task)
+            if (
+                subject.labels[0] != labels[2]
+                and history.by_hand >= self.world.now - INTERVAL.total_seconds()
+            ):
+                # It was proven before an operator took the label off it, and compare-and-set is of AWSCURRENT alone.
+                self._upset(subject, history, "a promotion of what was no longer pending")
         self._take_labels(subject, history)
 
     def by_hand(self, subject, why):
