@@ -20,6 +20,7 @@ class DatabaseCounters(Record):
     bytes_from_clients: int = 0
     bytes_from_database: int = 0
     failures: Mapping[str, int] = Field(default_factory=dict)  # refused connections, by reason
+    ends: Mapping[str, int] = Field(default_factory=dict)  # sessions ended from outside, by cause
     connect_seconds: tuple[int, ...] = (0,) * (
         len(CONNECT_SECONDS_BOUNDS) + 1
     )  # dial + TLS + AUTH, by bucket
@@ -27,20 +28,22 @@ class DatabaseCounters(Record):
 
     def __add__(self, other: "DatabaseCounters") -> "DatabaseCounters":
         """Both together."""
-        reasons = {*self.failures, *other.failures}
         return DatabaseCounters(
             connections=self.connections + other.connections,
             open=self.open + other.open,
             bytes_from_clients=self.bytes_from_clients + other.bytes_from_clients,
             bytes_from_database=self.bytes_from_database + other.bytes_from_database,
-            failures={
-                reason: self.failures.get(reason, 0) + other.failures.get(reason, 0) for reason in reasons
-            },
+            failures=_sum(self.failures, other.failures),
+            ends=_sum(self.ends, other.ends),
             connect_seconds=tuple(
                 a + b for a, b in zip(self.connect_seconds, other.connect_seconds, strict=True)
             ),
             connect_seconds_sum=self.connect_seconds_sum + other.connect_seconds_sum,
         )
+
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {word: one.get(word, 0) + other.get(word, 0) for word in {*one, *other}}
 
 
 class Counters(Record):

@@ -54,6 +54,8 @@ class Credential(Record):
     version: str  # names `current`: the version id of AWSCURRENT, or a digest that reveals nothing
     current: WireSecret
     previous: WireSecret | None = None
+    previous_version: str | None = None  # names `previous`
+    keeps: tuple[str, ...] | None = None  # versions whose sessions may stay open; None: those of all
     expires_at: AwareDatetime | None = None  # of `current`, for tokens
 
     def has_expired(self, now: datetime) -> bool:

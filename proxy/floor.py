@@ -26,12 +26,17 @@ class Tally:
         self.bytes_from_clients = 0
         self.bytes_from_database = 0
         self.failures: dict[str, int] = {}
+        self.ends: dict[str, int] = {}
         self._connect_seconds = [0] * (len(CONNECT_SECONDS_BOUNDS) + 1)
         self._connect_seconds_sum = 0.0
 
     def failed(self, reason: str) -> None:
         """Count a client turned away."""
         self.failures[reason] = self.failures.get(reason, 0) + 1
+
+    def ended(self, cause: str) -> None:
+        """Count a session ended from outside."""
+        self.ends[cause] = self.ends.get(cause, 0) + 1
 
     def connected(self, seconds: float) -> None:
         """Count a client let in, and how long dial, TLS and AUTH took."""
@@ -47,6 +52,7 @@ class Tally:
             bytes_from_clients=self.bytes_from_clients + from_clients,
             bytes_from_database=self.bytes_from_database + from_database,
             failures=dict(self.failures),
+            ends=dict(self.ends),
             connect_seconds=tuple(self._connect_seconds),
             connect_seconds_sum=self._connect_seconds_sum,
         )

@@ -20,6 +20,7 @@ from proxy.login import connect, log_in, working_password
 from proxy.messages import SessionRecord
 from proxy.relay import Relay
 from proxy.resp import Command, encode
+from proxy.retirement import RETIRED, is_retired
 from proxy.upstream import Upstream
 
 __all__ = ["Door", "Session"]
@@ -81,6 +82,7 @@ class Session(asyncio.Protocol):
         self._login_waits = False  # the relay stopped at a login that takes a while to rewrite
         self._eof = False
         self._gone = False
+        self._used: dict[str, str] = {}  # credential key → the version that let it in
         self._ending = b""  # the error that ends it from outside
         self._leaving = False  # has been told its last words
 
@@ -150,13 +152,24 @@ class Session(asyncio.Protocol):
 
     # What the worker calls.
 
-    def end(self, reason: str) -> None:
-        """End the session from outside: its outstanding replies, then a Redis error with this reason, then the end."""
+    def end(self, reason: str, cause: str) -> None:
+        """End the session from outside: its outstanding replies, then a Redis error with this reason, then the end.
+
+        It is counted under `cause`, one word.
+        """
         error = error_reply("ERR", f"valkeeper: {reason}")
+        if not self._ending:
+            self._floor.tally(self._known_database()).ended(cause)
         self._ending = error
         if self._relay is not None:
             self._relay.end(error)
         self._wake.set()
+
+    def end_if_retired(self) -> None:
+        """End it if a password that let it in was retired since."""
+        if not self._ending and is_retired(self._used, self._floor.directory.credentials):
+            log.info("session ended", reason="retired", **self._facts())
+            self.end(RETIRED, "retired")
 
     async def run(self) -> None:
         """The session's whole life. Never raises for what the client, the network or the database does."""
@@ -221,6 +234,8 @@ class Session(asyncio.Protocol):
                 accepted = await log_in(
                     floor, database, credential, upstream, login=begin.login, deadline=deadline
                 )
+                self._used[credential.key] = accepted.version
+                self.end_if_retired()
                 if begin.login is not None:
                     replies, commands = accepted.reply, begin.rest
             if self._gone or self._ending:
@@ -306,6 +321,7 @@ class Session(asyncio.Protocol):
         if credential is None:
             return login.command(user)
         if self._floor.is_vouched(self.database, credential):
+            self._used[credential.key] = credential.version
             return login.command(credential.username, credential.current.get_secret_value())
         return None
 
@@ -321,8 +337,11 @@ class Session(asyncio.Protocol):
             rewritten = login.command(user)
         else:
             # None leaves the client its own: the database says no to it, and the session goes on as who it was.
-            password = await working_password(self._floor, database, credential)
-            rewritten = login.command(credential.username, password)
+            working = await working_password(self._floor, database, credential)
+            if working is not None:
+                self._used[credential.key] = working[1]
+                self.end_if_retired()
+            rewritten = login.command(credential.username, working[0] if working is not None else None)
         relay.pass_login(rewritten)
         relay.resume()
         self._login_found()
@@ -350,10 +369,12 @@ class Session(asyncio.Protocol):
         self._dismiss(reply)
 
     def _failed(self, reason: str, message: str) -> None:
-        # A name that a client made up gets no counter of its own.
-        database = self.database if self.database in self._floor.directory.databases else ""
-        self._floor.tally(database).failed(reason)
+        self._floor.tally(self._known_database()).failed(reason)
         log.info("client refused", reason=reason, error=message, **self._facts())
+
+    def _known_database(self) -> str:
+        """What to count it under: a name that a client made up gets no counter of its own."""
+        return self.database if self.database in self._floor.directory.databases else ""
 
     def _dismiss(self, last_words: bytes) -> None:
         self._leaving = True

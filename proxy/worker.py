@@ -113,6 +113,8 @@ class Worker:
             self._started().replace(order.directory)
         else:
             self._started().update(order.update)
+        for session in tuple(self._sessions):
+            session.end_if_retired()
         self._say(to_wire(Applied(serial=order.serial)))
 
     async def _listen(self, order: Listen) -> None:
@@ -138,7 +140,7 @@ class Worker:
                     continue  # it went while others had their turn
                 records.append(session.record())
                 if isinstance(question, EndSessions):
-                    session.end(question.reason)
+                    session.end(question.reason, "killed")
             self._say(to_wire(SessionsPart(number=question.number, sessions=tuple(records))))
             await asyncio.sleep(0)
         self._say(to_wire(SessionsPart(number=question.number, last=True)))
@@ -176,7 +178,7 @@ class Worker:
             async with asyncio.timeout(self._floor.settings.drain_timeout):
                 await self._empty.wait()
         for session in tuple(self._sessions):
-            session.end(_GOING_AWAY)
+            session.end(_GOING_AWAY, "drained")
         if self._sessions:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FAREWELL_SECONDS):

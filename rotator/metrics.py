@@ -224,6 +224,11 @@ def _proxies(state: State) -> Iterator[Metric]:
         "Client connections refused, by reason.",
         labels=["database", "reason"],
     )
+    ends = CounterMetricFamily(
+        "valkeeper_sessions_ended",
+        "Sessions ended from outside: killed, drained, or retired with the password that opened them.",
+        labels=["database", "cause"],
+    )
     carried = CounterMetricFamily(
         "valkeeper_bytes", "Bytes relayed, by where they came from.", labels=["database", "from"]
     )
@@ -235,9 +240,11 @@ def _proxies(state: State) -> Iterator[Metric]:
         still.add_metric([name], counts.open)
         for reason, number in sorted(counts.failures.items()):
             failures.add_metric([name, reason], number)
+        for cause, number in sorted(counts.ends.items()):
+            ends.add_metric([name, cause], number)
         carried.add_metric([name, "client"], counts.bytes_from_clients)
         carried.add_metric([name, "database"], counts.bytes_from_database)
         totals = itertools.accumulate(counts.connect_seconds)
         bounds = [*(str(bound) for bound in CONNECT_SECONDS_BOUNDS), "+Inf"]
         seconds.add_metric([name], list(zip(bounds, totals, strict=True)), counts.connect_seconds_sum)
-    yield from (connected, let_in, still, failures, carried, seconds)
+    yield from (connected, let_in, still, failures, ends, carried, seconds)

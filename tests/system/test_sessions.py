@@ -110,3 +110,20 @@ def test_without_a_service_there_is_nobody_to_ask(valkeeper, tmp_path):
         done = valkeeper.run(*arguments, "--runtime-dir", str(tmp_path))
         assert done.returncode == 3
         assert "is `valkeeper serve` running" in done.stderr
+
+
+def test_retiring_a_password_ends_the_sessions_it_opened_and_no_client_is_refused(valkeeper, client):
+    """For a password that leaked: it is dropped at once, and whoever is connected by it has to come back."""
+    before = valkeeper.wait_for_user("app", state="fresh")["version"]
+    done = valkeeper.run("rotate", "app", "--retire", "--wait")
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(redis.ResponseError) as caught:
+        client.ping()
+    assert (
+        str(caught.value) == "valkeeper: the password that opened this connection was retired; connect again"
+    )
+    assert valkeeper.user("app")["version"] != before
+    with valkeeper.client("app", single_connection_client=True) as stays:
+        assert stays.ping()
+        assert valkeeper.run("rotate", "app", "--wait").returncode == 0
+        assert stays.ping()
