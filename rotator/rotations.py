@@ -39,6 +39,7 @@ class _Entry:
     running: bool = False
     again: bool = False  # somebody asked while it ran
     waits: int = 0  # runs in a row that had to wait
+    stuck: bool = False  # somebody has to change something: the next discovery may find it changed
     then: list[Callable[[], None]] = field(default_factory=list)  # to be called after the next whole run
 
 
@@ -113,7 +114,10 @@ class Rotations:
     # What changes.
 
     def take_inventory(self, inventory: Inventory, released: Iterable[UserKey] = ()) -> None:
-        """Look after these users from now on: new ones at once, in a random order within the spread."""
+        """Look after these users from now on: new ones at once, in a random order within the spread.
+
+        Those are tried again, too, that could not be rotated until somebody changed something.
+        """
         self._inventory = inventory
         released = set(released)
         for key in [key for key in self._entries if key not in inventory.users]:
@@ -131,7 +135,7 @@ class Rotations:
                 self._give_up(entry, "the user is no longer managed")
             if not care.has_secret:
                 self._queue.remove(key)
-            elif fresh and not entry.running:
+            elif (fresh or entry.stuck) and not entry.running:
                 self._queue.put(key, self._clock() + self._chance() * min(self._spread, 1.0))
         self._on_schedule()
 
@@ -316,6 +320,9 @@ class Rotations:
             return
         waiting = outcome is not None and outcome.result is Result.WAITING
         entry.waits = entry.waits + 1 if waiting else 0
+        entry.stuck = isinstance(error, PermanentError) or (
+            outcome is not None and outcome.result is Result.LEFT
+        )
         if entry.again or (entry.requests and not waiting and error is None):
             entry.again = False
             delay = 0.0

@@ -369,6 +369,29 @@ async def test_a_proxy_is_answered_when_the_user_vanishes(door):
     assert answers == [1]
 
 
+# What trying again cannot help.
+
+
+async def test_what_iam_denies_waits_for_the_next_discovery(busy):
+    busy.engine.runs[0].fail(DENIED)
+    await busy.go(THIRD / 2)
+    assert len(busy.engine.begun) == 1
+    busy.know(user())
+    await busy.go(1)
+    assert len(busy.engine.begun) == 2
+    await finish(busy)
+    busy.know(user())
+    await busy.go(1)
+    assert len(busy.engine.begun) == 2  # all is well again
+
+
+async def test_who_is_left_alone_is_looked_at_again_after_the_next_discovery(busy):
+    await finish(busy, ended(Result.LEFT, reason="the user is switched off"))
+    busy.know(user())
+    await busy.go(1)
+    assert len(busy.engine.begun) == 2
+
+
 # What people see.
 
 
