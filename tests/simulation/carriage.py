@@ -31,7 +31,7 @@ class Carriage:
         delay = self._rng.uniform(0.02, 0.2)
         if self._temper.slow and self._schedule.faulty and self._rng.random() < self._temper.slow:
             delay = self._rng.uniform(1.0, 12.0)
-            task.owner.troubled_at = self._schedule.world.now + delay
+            task.owner.trouble(self._schedule.world.now + delay)
         self._schedule.after(delay, task.owner, self._arrive, task, call, fate)
 
     def _allowed(self, fate):
@@ -50,7 +50,7 @@ class Carriage:
         if instance.cut_off_until > now:
             fate = "unsent"
         if fate is not None:
-            instance.troubled_at = now
+            instance.trouble(now)
             if schedule.story.told:
                 schedule.story.tell(instance.name, f"{self._words(call)}: {fate}")
         match fate:
@@ -68,7 +68,7 @@ class Carriage:
                 self._effect(task, call, None)
                 self._fail(task, call, _no_answer(call))
             case "late":
-                instance.troubled_at = now + _TIMEOUT
+                instance.trouble(now + _TIMEOUT)
                 schedule.after(_TIMEOUT, instance, self._fail, task, call, _no_answer(call))
                 schedule.after(_TIMEOUT * self._rng.uniform(0.5, 4), None, self._effect, task, call, None)
             case "crash before":
@@ -126,7 +126,7 @@ class Carriage:
         task.owner.resume(task, answer)
 
     def _fail(self, task, call, error):
-        task.owner.troubled_at = self._schedule.world.now
+        task.owner.trouble(self._schedule.world.now)
         self._answer(task, call, None, error)
 
     # Faults of whole instances.
@@ -143,7 +143,7 @@ class Carriage:
         now = self._schedule.world.now
         until = now + self._rng.choice(_PAUSES) * self._rng.uniform(0.5, 1)
         instance.frozen_until = until = min(until, self._schedule.faults_end)
-        instance.troubled_at = until
+        instance.trouble(until)
         self._schedule.story.tell(instance.name, f"stands still until {until:.1f}")
         return until
 

@@ -42,7 +42,7 @@ class Instance:
         self.up = False
         self.frozen_until = 0.0
         self.cut_off_until = 0.0  # from AWS
-        self.troubled_at = 0.0  # the last time that a fault touched it
+        self.troubled_at = 0.0  # the last time that a fault touched it, which may be still to come
         self.observed_at = {}  # user key → when it last read the user's labels
         self.released_at = {}  # user id → since when it knows the tag to be gone
         self.tasks = []
@@ -91,6 +91,10 @@ class Instance:
         tasks, self.tasks = self.tasks, []
         for task in tasks:
             task.close()
+
+    def trouble(self, until):
+        """A fault touches it, until then."""
+        self.troubled_at = max(self.troubled_at, until)
 
     def discover(self):
         """Its discovery reads the tags."""

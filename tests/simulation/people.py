@@ -61,7 +61,8 @@ class People:
     def _cut_off(self):
         instance = self._rng.choice(self._schedule.instances)
         until = min(self._world.now + self._rng.uniform(5, 900), self._schedule.faults_end)
-        instance.cut_off_until = instance.troubled_at = until
+        instance.cut_off_until = until
+        instance.trouble(until)
         self._schedule.story.tell(instance.name, f"cannot reach AWS until {until:.1f}")
 
     def _pull_endpoint(self):
