@@ -155,6 +155,7 @@ class Outcome:
     due: datetime | None = None  # of the next rotation, or of the next try; by AWS's clock
     wish: Wish | None = None  # the wish it was given, with `instead_of` filled in
     headroom: Headroom | None = None  # where the run counted the secret's versions
+    row: str = ""  # of the plan, at which it ended
 
 
 class Listener(Protocol):
@@ -163,8 +164,8 @@ class Listener(Protocol):
     def observed(self, user: User, state: UserState, secret: Secret | None) -> None:
         """A user and its secret were read."""
 
-    def stepped(self, user: User, row: str, secret: Secret | None) -> None:
-        """A step that changed something was performed; `secret` is what was seen before it."""
+    def stepped(self, user: User, row: str, seen: Observation) -> None:
+        """A step that changed something was performed, after this was seen."""
 
 
 class Engine:
@@ -219,14 +220,14 @@ class Engine:
             row, step, seen = await self._plan(user, databases, account, seen)
             room = seen.headroom or room
             if isinstance(step, Idle | Wait | Leave):
-                return replace(_outcome(step, steps, first, seen), wish=wish, headroom=room)
+                return replace(_outcome(step, steps, first, seen), row=row, wish=wish, headroom=room)
             try:
                 performed = await self._perform(user, account, seen, step)
             except ConflictError:
                 continue  # somebody else was there first: look again
             if performed:
                 steps.append(row)
-                self._listener.stepped(user, row, seen.secret)
+                self._listener.stepped(user, row, replace(seen, headroom=room))
         return Outcome(Result.WAITING, tuple(steps), "the secret's labels keep changing", wish=wish)
 
     async def look(self, user: User, account: Account) -> Outcome:

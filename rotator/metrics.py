@@ -25,6 +25,7 @@ __all__ = ["CONTENT_TYPE", "Metrics", "State", "is_overdue"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+_LATENESS_SECONDS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 21600)
 _ROTATION_SECONDS = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 
 
@@ -67,8 +68,26 @@ class Metrics:
         self._registry.register(_StateCollector(read_state))
         self._rotations = Counter(
             "valkeeper_rotations",
-            "Runs that did something or were asked for, by how they ended.",
-            ["result"],
+            "Runs that did something, were asked for, or met something new, by how they ended and at which row of the"
+            " plan (docs/rotation.md), such as contended or foreign; where they failed, AWS's error code.",
+            ["result", "reason"],
+            registry=self._registry,
+        )
+        self._steps = Counter(
+            "valkeeper_rotation_steps",
+            "Steps that changed something, such as stage, apply, promote, retire and heal.",
+            ["step"],
+            registry=self._registry,
+        )
+        self._late = Histogram(
+            "valkeeper_rotation_lateness_seconds",
+            "From the moment a rotation was due to the promotion of the new password.",
+            buckets=_LATENESS_SECONDS,
+            registry=self._registry,
+        )
+        self._orphans = Counter(
+            "valkeeper_orphans",
+            "Pending versions that were staged over, since they succeed what is no longer AWSCURRENT.",
             registry=self._registry,
         )
         self._seconds = Histogram(
@@ -97,9 +116,17 @@ class Metrics:
 
     def count_rotation(self, rotation: Rotation) -> None:
         """A run ended."""
-        self._rotations.labels(str(rotation.result)).inc()
+        self._rotations.labels(str(rotation.result), rotation.row).inc()
         if rotation.result in {"rotated", "adopted"} and rotation.finished_at is not None:
             self._seconds.observe(rotation.finished_at - rotation.started_at)
+
+    def count_step(self, step: str, *, late: float | None, orphan: bool) -> None:
+        """A step changed something; `late`: a promotion came so many seconds after it was due."""
+        self._steps.labels(step).inc()
+        if late is not None:
+            self._late.observe(late)
+        if orphan:
+            self._orphans.inc()
 
     def count_tokens(self, place: Place, signed: int, well: bool) -> None:
         """Tokens were signed at a place, or could not be."""

@@ -11,7 +11,7 @@ from discovery.model import Authentication, UserStatus
 from rotator.attributes import Amendment, Attributes
 from rotator.headroom import Headroom
 
-__all__ = ["Logins", "Observation", "Secret", "Version", "due_at", "is_live", "version_token"]
+__all__ = ["Logins", "Observation", "Secret", "Version", "due_at", "is_live", "is_orphan", "version_token"]
 
 _NAMESPACE = uuid.UUID("6f0c4a4e-6a3b-4a53-9f0e-2d3c1a7b5e90")
 
@@ -92,6 +92,13 @@ def is_live(secret: Secret) -> bool:
         and (secret.previous is None or pending.id != secret.previous.id)
         and pending.succeeds == secret.current.id
     )
+
+
+def is_orphan(secret: Secret) -> bool:
+    """Whether AWSPENDING holds a version of ours that succeeds what is AWSCURRENT no longer: staged over when due."""
+    pending = secret.pending
+    taken = {version.id for version in (secret.current, secret.previous) if version is not None}
+    return pending is not None and pending.ours and pending.id not in taken and not is_live(secret)
 
 
 def due_at(secret: Secret, interval: timedelta) -> datetime | None:

@@ -3,18 +3,12 @@
 import asyncio
 import time
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-
-import structlog
 
 from discovery.errors import AwsError
 from discovery.model import UserKey
-from rotator.engine import Outcome, Result, Wish
-from rotator.standing import Standing
+from rotator.engine import Outcome, Wish
 
-__all__ = ["Request", "Rotation", "finished", "tell", "tell_of_stretching", "together"]
-
-_log = structlog.get_logger(__name__)
+__all__ = ["Request", "Rotation", "finished", "together"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +24,7 @@ class Rotation:
     reason: str = ""
     steps: tuple[str, ...] = ()
     version: str | None = None  # version id of AWSCURRENT at the end
+    row: str = ""  # of the plan, at which it ended; AWS's error code where it failed
 
 
 @dataclass(slots=True)
@@ -72,35 +67,8 @@ def finished(rotation: Rotation, outcome: Outcome | None, error: AwsError | None
         rotation,
         finished_at=time.time(),
         result=outcome.result if outcome is not None else "failed",
+        row=error.code if error is not None else (outcome.row if outcome is not None else ""),
         reason=str(error) if error is not None else (outcome.reason if outcome is not None else ""),
         steps=outcome.steps if outcome is not None else (),
         version=current.id if current is not None else None,
     )
-
-
-def tell(rotation: Rotation, standing: Standing) -> None:
-    """One event in the log for a rotation that has ended."""
-    say = _log.info if rotation.result not in {"failed", Result.LEFT, Result.WAITING} else _log.warning
-    say(
-        "rotation",
-        user=str(rotation.user),
-        databases=standing.user.databases,
-        result=str(rotation.result),
-        reason=rotation.reason or None,
-        steps=rotation.steps,
-        version=rotation.version,
-        asked_by=rotation.asked_by,
-        seconds=round((rotation.finished_at or rotation.started_at) - rotation.started_at, 3),
-    )
-
-
-def tell_of_stretching(before: Standing, after: Standing, interval: timedelta) -> None:
-    """Write to the log that a user is rotated less often, since its versions run short, or as configured again."""
-    room, was = after.headroom, before.headroom.interval if before.headroom is not None else interval
-    if room is None or room.interval == was:
-        return
-    facts = {"user": str(after.key), "seconds": round(room.interval.total_seconds())}
-    if room.interval > interval:
-        _log.warning("rotation_interval_stretched", **facts, versions_in_24_hours=room.versions)
-    else:
-        _log.info("rotation_interval_as_configured", **facts)

@@ -17,8 +17,9 @@ from rotator.due import DueQueue
 from rotator.engine import Account, Engine, Outcome, Result, Wish
 from rotator.errors import UnknownUserError, UsageError
 from rotator.observation import Secret, due_at
-from rotator.requests import Request, Rotation, finished, tell, tell_of_stretching, together
+from rotator.requests import Request, Rotation, finished, together
 from rotator.standing import Care, Standing, care_of
+from rotator.telling import tell, tell_of_stretching
 
 __all__ = ["Rotations"]
 

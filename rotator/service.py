@@ -27,11 +27,12 @@ from rotator.http import bind_tcp, serve_control, serve_tcp
 from rotator.issuer import TokenIssuer
 from rotator.log import EventStream
 from rotator.metrics import Metrics, State
-from rotator.observation import Secret
+from rotator.observation import Observation, Secret
 from rotator.publisher import Publisher
 from rotator.rotations import Rotations
 from rotator.schedule import Schedule
 from rotator.standing import Standing, credential_of
+from rotator.telling import late_by, stages_over_orphan, tell_of_step
 from rotator.verify import RealLogins
 
 __all__ = ["Service", "serve"]
@@ -233,16 +234,10 @@ class Service:
         """The engine read a user (`rotator.engine.Listener`)."""
         self._rotations.saw(user, state, secret)
 
-    def stepped(self, user: User, row: str, secret: Secret | None) -> None:
+    def stepped(self, user: User, row: str, seen: Observation) -> None:
         """The engine changed something (`rotator.engine.Listener`)."""
-        pending = secret.pending if secret is not None else None
-        _log.info(
-            "rotation_step",
-            user=str(user.key),
-            databases=user.databases,
-            step=row,
-            version=pending.id if pending is not None else None,
-        )
+        tell_of_step(user, row, seen)
+        self._metrics.count_step(row, late=late_by(row, seen), orphan=stages_over_orphan(row, seen))
 
     def _take_standing(self, standing: Standing) -> None:
         credential = credential_of(standing)

@@ -156,7 +156,7 @@ class Instance:
         self.seen.append((user, state, secret))
         self.watch()
 
-    def stepped(self, user, row, secret):
+    def stepped(self, user, row, seen):
         self.steps.append(row)
         self.watch()
 

@@ -157,7 +157,7 @@ class Instance:
             self.observed_at[user.key] = self.world.now
         self.rotations.saw(user, state, secret)
 
-    def stepped(self, user, row, secret):
+    def stepped(self, user, row, seen):
         """`rotator.engine.Listener`."""
 
     # What `rotator.publisher` does.
