@@ -7,7 +7,7 @@ BIN := .venv/bin
 JOBS ?= auto
 DURATION ?=
 
-.PHONY: help demo test simulate crash-matrix lint format check coverage docs clean
+.PHONY: help demo test simulate explore crash-matrix lint format check coverage docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: .venv/installed ## Run every test
 
 simulate: .venv/installed ## Simulate rotators (SCHEDULES=20000 SEED=0; STORY=1 tells what happened in one)
 	@$(BIN)/python -m tests.simulation --schedules $(or $(SCHEDULES),20000) --seed $(or $(SEED),0) $(if $(STORY),--story)
+
+explore: .venv/installed ## Visit every state of two rotators that crash and stand still (BOUNDS="--crashes 0" for less)
+	@$(BIN)/python -m tests.simulation.explorer $(BOUNDS)
 
 crash-matrix: .venv/installed ## Kill the service at every AWS call of a rotation and an adoption (ten minutes)
 	@deploy/ensure-redis
