@@ -41,7 +41,8 @@ def tell_of_step(user: User, row: str, seen: Observation) -> None:
         "rotation_step",
         **facts,
         step=row,
-        version=pending.id if pending is not None else None,
+        # What was pending before a version was staged is another's.
+        version=pending.id if pending is not None and row != "stage" else None,
         **({"late_seconds": round(late, 3)} if late is not None else {}),
     )
     if row == "heal":

@@ -5,14 +5,17 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import TextIO
 
 from tests.simulation.exhaustive import explore, tell
 from tests.simulation.schedule import quiet_logs
 from tests.simulation.walk import SCENARIOS
 
 
-def _say(line: str, file: object = None) -> None:
-    print(line, file=file or sys.stdout)  # noqa: T201  a terminal program prints
+def _say(line: str, file: TextIO | None = None) -> None:
+    file = file or sys.stdout
+    file.write(f"{line}\n")
+    file.flush()
 
 
 def _explore(scenario: str, most: int | None, bounds: dict[str, object]) -> tuple[str, object, float]:
