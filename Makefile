@@ -7,7 +7,7 @@ BIN := .venv/bin
 JOBS ?= auto
 DURATION ?=
 
-.PHONY: help demo test simulate explore crash-matrix lint format check coverage docs clean
+.PHONY: help demo test simulate explore rivals crash-matrix lint format check coverage docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ simulate: .venv/installed ## Simulate rotators (SCHEDULES=20000 SEED=0; STORY=1 
 
 explore: .venv/installed ## Visit every state of two rotators that crash and stand still (BOUNDS="--crashes 0" for less)
 	@$(BIN)/python -m tests.simulation.explorer $(BOUNDS)
+
+rivals: .venv/installed ## Run three services on one account over twenty due rotations (six minutes)
+	@deploy/ensure-redis
+	@$(BIN)/python -m tests.rivals
 
 crash-matrix: .venv/installed ## Kill the service at every AWS call of a rotation and an adoption (ten minutes)
 	@deploy/ensure-redis

@@ -189,6 +189,7 @@ class Engine:
         self._sleep = sleep
         self._stopping = False
         self._hurried: set[UserKey] = set()
+        self._chance = chance
         self._pacing = Pacing(interval, chance)
 
     async def run(
@@ -341,7 +342,8 @@ class Engine:
     async def _settle(self, user: User, account: Account) -> None:
         pause, waited = _SETTLE_FIRST, 0.0
         while waited < _SETTLE_FOR and not self._stopping:
-            await self._sleep(pause)
+            # Not in step with rivals that wait for the same user, and would all promote at once.
+            await self._sleep(pause * (0.75 + self._chance() / 2))
             if user.key in self._hurried:
                 self._hurried.discard(user.key)
                 return

@@ -114,7 +114,11 @@ class Control:
         backends = memorydb_backends if request.args.get("service") == "memorydb" else elasticache_backends
         account: ElastiCache | MemoryDB = _of(request, backends)
         with self._world.lock:
-            return {"passwords": list(account.user(user_id).in_force.passwords)}
+            user = account.user(user_id)
+            return {
+                "passwords": list(user.in_force.passwords),
+                "changes": [{"time": at, "passwords": list(login.passwords)} for at, login in user.changes],
+            }
 
     def _age_secret(self, request: Request, secret_id: str) -> dict[str, Any]:
         account: SecretsManager = _of(request, secretsmanager_backends)

@@ -137,8 +137,17 @@ class Controls:
         self, user_id: str, *, service: Service = "elasticache", region: str | None = None
     ) -> list[str]:
         """Return the passwords that the servers take from a user now."""
+        return self._passwords(user_id, service, region)["passwords"]
+
+    def password_changes(
+        self, user_id: str, *, service: Service = "elasticache", region: str | None = None
+    ) -> list[list[str]]:
+        """Return the passwords that each ModifyUser or UpdateUser left a user with, the oldest first."""
+        return [change["passwords"] for change in self._passwords(user_id, service, region)["changes"]]
+
+    def _passwords(self, user_id: str, service: Service, region: str | None) -> Any:
         query = {"service": service, "region": region or self.region, "account": self.account}
-        return self.control("GET", f"passwords/{user_id}", query)["passwords"]
+        return self.control("GET", f"passwords/{user_id}", query)
 
     def nodes(self, database: str | None = None, service: Service | None = None) -> list[NodeInfo]:
         """Return the account's Redis servers, of one database (replication group, cluster, cache) or of all."""

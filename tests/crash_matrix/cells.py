@@ -67,6 +67,7 @@ CALLS = {
     "DescribeUsers": Call("elasticache", "UserId={}"),
     "DescribeSecret": Call("secretsmanager", '/user/{}"'),
     "GetSecretValue": Call("secretsmanager", "/user/{}-"),
+    "ListSecretVersionIds": Call("secretsmanager", "/user/{}-"),
     "CreateSecret": Call("secretsmanager", '/user/{}"', changes=True),
     "PutSecretValue": Call("secretsmanager", "/user/{}-", changes=True),
     "ModifyUser": Call("elasticache", "UserId={}", changes=True),

@@ -473,7 +473,7 @@ async def test_a_user_that_is_modifying_is_waited_for(home, due, changes):
     finally:
         home.sandbox.set_modify_delay(0.02)
     assert (outcome.steps[0], steps(outcome)) == ("settle", ROTATION)
-    assert pauses[:3] == sorted(set(pauses[:3]))  # each longer than the one before
+    assert pauses[0] < pauses[2]  # ever longer
     assert changes() == [*CHANGES]
 
 
@@ -491,7 +491,7 @@ async def test_a_run_gives_up_on_a_user_that_never_settles(home, adopted):
     home.sandbox.set_modify_delay(600)
     try:
         home.elasticache.modify_user(UserId=adopted.id, Passwords=[password])
-        outcome = await Instance(home, sleep=sleep).run(adopted)
+        outcome = await Instance(home, sleep=sleep, chance=lambda: 0.5).run(adopted)
     finally:
         home.sandbox.set_modify_delay(0.02)
     assert max(slept) == 2.0

@@ -12,7 +12,7 @@ _MINIMUM_ENGINE_VERSION = {"redis": "6.0", "valkey": "7.2"}
 
 @dataclass
 class User:
-    """A user; `login` is what was asked for last, `in_force` what the servers let in."""
+    """A user; `login` is what was asked for last, `in_force` what the servers let in, `changes` all that was asked for."""
 
     arn: str
     user_id: str
@@ -21,6 +21,7 @@ class User:
     login: Login
     in_force: Login
     status: str = "active"
+    changes: list[tuple[float, Login]] = field(default_factory=list)
 
     def shown(self, group_ids: list[str]) -> dict[str, Any]:
         """Return the API's `User`. No answer of AWS ever has a password in it."""

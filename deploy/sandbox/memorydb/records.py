@@ -14,13 +14,14 @@ _MINIMUM_ENGINE_VERSION = {"iam": "7.0"}
 
 @dataclass
 class User:
-    """A user; `login` is what was asked for last, `in_force` what the servers let in."""
+    """A user; `login` is what was asked for last, `in_force` what the servers let in, `changes` all that was asked for."""
 
     arn: str
     name: str
     login: Login
     in_force: Login
     status: str = "active"
+    changes: list[tuple[float, Login]] = field(default_factory=list)
 
     def shown(self, acl_names: list[str]) -> dict[str, Any]:
         """Return the API's `User`. No answer of AWS ever has a password in it."""

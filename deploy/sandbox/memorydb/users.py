@@ -1,6 +1,7 @@
 """The calls that change users and ACLs, and what they set going."""
 
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +34,7 @@ class UserCalls(Account):
         """UpdateUser: the servers keep the old login until the user is active again."""
         user = self._active_user(params["UserName"])
         user.login = _asked_login(params, user.login)
+        user.changes.append((time.time(), user.login))
         user.status = "modifying"
 
         def take_effect() -> None:
