@@ -117,7 +117,7 @@ class Control:
             user = account.user(user_id)
             return {
                 "passwords": list(user.in_force.passwords),
-                "changes": [{"time": at, "passwords": list(login.passwords)} for at, login in user.changes],
+                "changes": [list(login.passwords) for login in user.changes],
             }
 
     def _age_secret(self, request: Request, secret_id: str) -> dict[str, Any]:

@@ -143,7 +143,7 @@ class Controls:
         self, user_id: str, *, service: Service = "elasticache", region: str | None = None
     ) -> list[list[str]]:
         """Return the passwords that each ModifyUser or UpdateUser left a user with, the oldest first."""
-        return [change["passwords"] for change in self._passwords(user_id, service, region)["changes"]]
+        return self._passwords(user_id, service, region)["changes"]
 
     def _passwords(self, user_id: str, service: Service, region: str | None) -> Any:
         query = {"service": service, "region": region or self.region, "account": self.account}

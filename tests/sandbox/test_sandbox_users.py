@@ -35,6 +35,15 @@ def test_a_password_is_counted_and_never_shown(elasticache, unique):
     assert PASSWORD not in str(answer)
 
 
+def test_tests_see_the_passwords_of_every_change(sandbox, elasticache, unique):
+    create(elasticache, unique)
+    sets = [[PASSWORD, PASSWORD + "2"], [PASSWORD + "2"]]
+    for passwords in sets:
+        elasticache.modify_user(UserId=unique, Passwords=passwords)
+        sandbox.settle()
+    assert sandbox.password_changes(unique) == sets
+
+
 def test_the_three_ways_to_authenticate(elasticache, unique):
     mode = {"Passwords": [PASSWORD, PASSWORD + "2"], "Type": "password"}
     kinds = {

@@ -21,7 +21,7 @@ class User:
     login: Login
     in_force: Login
     status: str = "active"
-    changes: list[tuple[float, Login]] = field(default_factory=list)
+    changes: list[Login] = field(default_factory=list)
 
     def shown(self, group_ids: list[str]) -> dict[str, Any]:
         """Return the API's `User`. No answer of AWS ever has a password in it."""

@@ -34,7 +34,7 @@ class UserCalls(Account):
         user.login = asked_login(params, user.login, user_id=user.user_id, user_name=user.user_name)
         if "Engine" in params:
             user.engine = engine_of(params)
-        user.changes.append((time.time(), user.login))
+        user.changes.append(user.login)
         user.status = "modifying"
 
         def take_effect() -> None:

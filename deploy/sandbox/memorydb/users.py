@@ -34,7 +34,7 @@ class UserCalls(Account):
         """UpdateUser: the servers keep the old login until the user is active again."""
         user = self._active_user(params["UserName"])
         user.login = _asked_login(params, user.login)
-        user.changes.append((time.time(), user.login))
+        user.changes.append(user.login)
         user.status = "modifying"
 
         def take_effect() -> None:
