@@ -1,6 +1,5 @@
 """The calls that change users and user groups, and what they set going."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 

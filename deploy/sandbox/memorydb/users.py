@@ -1,7 +1,6 @@
 """The calls that change users and ACLs, and what they set going."""
 
 import re
-import time
 from collections.abc import Mapping
 from typing import Any
 
