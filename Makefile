@@ -3,8 +3,8 @@ SHELL := bash
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
 BIN := .venv/bin
-# One process per core: the tests start real servers, so more only makes them wait for each other.
-JOBS ?= auto
+# Three for two cores: the tests start real servers and wait for them, and more than that only makes them wait for each other.
+JOBS ?= $(shell echo $$(( ($$(nproc 2>/dev/null || echo 2) * 3 + 1) / 2 )))
 DURATION ?=
 
 .PHONY: help demo test simulate explore rivals crash-matrix lint format check coverage docs clean
