@@ -54,8 +54,9 @@ class Credential(Record):
     version: str  # names `current`: the version id of AWSCURRENT, or a digest that reveals nothing
     current: WireSecret
     previous: WireSecret | None = None
-    previous_version: str | None = None  # names `previous`
-    keeps: tuple[str, ...] | None = None  # versions whose sessions may stay open; None: those of all
+    made: AwareDatetime | None = None  # when `current` was
+    previous_made: AwareDatetime | None = None  # when `previous` was
+    retired_before: AwareDatetime | None = None  # what passwords made before this opened ends; None: nothing
     expires_at: AwareDatetime | None = None  # of `current`, for tokens
 
     def has_expired(self, now: datetime) -> bool:

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 
 from pydantic import SecretStr
 
@@ -27,7 +27,7 @@ class Accepted:
 
     reply: bytes
     password: SecretStr
-    version: str  # of the credential; empty where it has no name
+    made: datetime | None  # when the password was; None where that does not matter
 
 
 async def connect(floor: Floor, database: Database, deadline: float) -> Upstream:
@@ -120,8 +120,8 @@ async def _try(
     floor: Floor, database: Database, credential: Credential, upstream: Upstream, login: Login | None
 ) -> Accepted | None:
     """Try the passwords of one record; None: all were refused, or not worth sending."""
-    tries = ((credential.current, credential.version), (credential.previous, credential.previous_version))
-    for secret, version in tries:
+    tries = ((credential.current, credential.made), (credential.previous, credential.previous_made))
+    for secret, made in tries:
         if secret is None or (secret is credential.current and floor.has_expired(credential)):
             continue
         password = secret.get_secret_value()
@@ -134,7 +134,7 @@ async def _try(
             if secret is credential.current:
                 floor.vouch(database.name, credential)
             # Another error is not about the password (loading data, say), and is the client's to see.
-            return Accepted(reply, secret, version or "")
+            return Accepted(reply, secret, made)
         floor.doubt(database.name, credential)
     return None
 
@@ -156,15 +156,15 @@ def _rejected(floor: Floor, database: Database, credential: Credential) -> Rejec
 
 async def working_password(
     floor: Floor, database: Database, credential: Credential
-) -> tuple[str, str] | None:
-    """The password that an AUTH inside an open session should carry, and its version.
+) -> tuple[str, datetime | None] | None:
+    """The password that an AUTH inside an open session should carry, and when it was made.
 
     It cannot be tried there, since its answer goes to the client in order. So unless `current` logged in a moment ago,
     a connection on the side tries it. Where nothing works, `current`: its refusal is the true answer. None: `current`
     has expired, and the rotator knew no better in time.
     """
     if floor.is_vouched(database.name, credential):
-        return credential.current.get_secret_value(), credential.version
+        return credential.current.get_secret_value(), credential.made
     deadline = asyncio.get_running_loop().time() + floor.settings.connect_timeout
     upstream = None
     try:
@@ -172,9 +172,9 @@ async def working_password(
         accepted = await log_in(floor, database, credential, upstream, login=None, deadline=deadline)
     except (UnreachableError, RejectedError):
         latest = floor.directory.credentials.get(credential.key, credential)
-        return None if floor.has_expired(latest) else (latest.current.get_secret_value(), latest.version)
+        return None if floor.has_expired(latest) else (latest.current.get_secret_value(), latest.made)
     else:
-        return accepted.password.get_secret_value(), accepted.version
+        return accepted.password.get_secret_value(), accepted.made
     finally:
         if upstream is not None:
             upstream.close()

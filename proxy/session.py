@@ -20,7 +20,7 @@ from proxy.login import connect, log_in, working_password
 from proxy.messages import SessionRecord
 from proxy.relay import Relay
 from proxy.resp import Command, encode
-from proxy.retirement import RETIRED, is_retired
+from proxy.retirement import RETIRED, Used, is_retired
 from proxy.upstream import Upstream
 
 __all__ = ["Door", "Session"]
@@ -82,7 +82,7 @@ class Session(asyncio.Protocol):
         self._login_waits = False  # the relay stopped at a login that takes a while to rewrite
         self._eof = False
         self._gone = False
-        self._used: dict[str, str] = {}  # credential key → the version that let it in
+        self._used: Used = {}
         self._ending = b""  # the error that ends it from outside
         self._leaving = False  # has been told its last words
 
@@ -234,7 +234,7 @@ class Session(asyncio.Protocol):
                 accepted = await log_in(
                     floor, database, credential, upstream, login=begin.login, deadline=deadline
                 )
-                self._used[credential.key] = accepted.version
+                self._used[credential.key] = accepted.made
                 self.end_if_retired()
                 if begin.login is not None:
                     replies, commands = accepted.reply, begin.rest
@@ -321,7 +321,7 @@ class Session(asyncio.Protocol):
         if credential is None:
             return login.command(user)
         if self._floor.is_vouched(self.database, credential):
-            self._used[credential.key] = credential.version
+            self._used[credential.key] = credential.made
             return login.command(credential.username, credential.current.get_secret_value())
         return None
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from discovery.model import Authentication, UserStatus
 from rotator.headroom import ASKED_MOST
-from rotator.observation import Logins, Observation, Version, due_at, is_live, version_token
+from rotator.observation import Logins, Observation, Version, due_at, fallback, is_live, version_token
 from rotator.steps import (
     Amend,
     Apply,
@@ -120,10 +120,8 @@ def _heal(seen: Observation) -> Step:
     current, live = _current(seen), _live(seen)
     if live is not None:
         return Heal((current, live))
-    previous = seen.secret.previous if seen.secret is not None else None
-    if previous is None or previous.password is None or current.retire:
-        return Heal((current,))
-    return Heal((previous, current))
+    previous = fallback(seen.secret) if seen.secret is not None else None
+    return Heal((current,)) if previous is None else Heal((previous, current))
 
 
 def _apply(seen: Observation) -> Step:

@@ -11,7 +11,18 @@ from discovery.model import Authentication, UserStatus
 from rotator.attributes import Amendment, Attributes
 from rotator.headroom import Headroom
 
-__all__ = ["Logins", "Observation", "Secret", "Version", "due_at", "is_live", "is_orphan", "version_token"]
+__all__ = [
+    "Logins",
+    "Observation",
+    "Secret",
+    "Version",
+    "due_at",
+    "fallback",
+    "is_live",
+    "is_orphan",
+    "retired_before",
+    "version_token",
+]
 
 _NAMESPACE = uuid.UUID("6f0c4a4e-6a3b-4a53-9f0e-2d3c1a7b5e90")
 
@@ -25,6 +36,9 @@ class Version:
     password: SecretStr | None = None  # None: seeded, or not ours to read
     succeeds: str | None = None  # the version id of AWSCURRENT when this one was staged
     retire: bool = False  # once promoted, the old password is dropped at once
+    retired_before: datetime | None = (
+        None  # of versions older than this one: those made before then were retired
+    )
     ours: bool = True  # carries Valkeeper's mark
     readable: bool = True  # is JSON in AWS's own form
 
@@ -106,6 +120,35 @@ def due_at(secret: Secret, interval: timedelta) -> datetime | None:
     if secret.current is None or secret.current.password is None:
         return None
     return secret.current.created + interval
+
+
+def retired_before(secret: Secret) -> datetime | None:
+    """Versions made before this were retired, and what they opened ends; None: no retirement is known.
+
+    Each version carries on what the one before it knew, so nobody is away for too long to hear of it. AWSPREVIOUS is
+    asked too, since a version that was put by hand knows nothing. Never later than AWSCURRENT: what an operator has moved
+    back there is in use again.
+    """
+    current = secret.current
+    if current is None:
+        return None
+    moments = [
+        moment
+        for version in (current, secret.previous)
+        if version is not None
+        for moment in (version.created if version.retire else None, version.retired_before)
+        if moment is not None and moment <= current.created
+    ]
+    return max(moments, default=None)
+
+
+def fallback(secret: Secret) -> Version | None:
+    """AWSPREVIOUS, where it has a password that may stay valid beside AWSCURRENT's: one that was not retired."""
+    current, previous = secret.current, secret.previous
+    if current is None or current.retire or previous is None or previous.password is None:
+        return None
+    moment = retired_before(secret)
+    return None if moment is not None and previous.created < moment else previous
 
 
 def version_token(secret: Secret) -> str:

@@ -7,7 +7,7 @@ The SecretString is the JSON of AWS's own ElastiCache rotation (`username`, `pas
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import SecretStr
@@ -16,7 +16,7 @@ from discovery.aws import Session
 from discovery.errors import AwsError, ConflictError, NotFoundError, PermanentError
 from discovery.model import User, UserKey
 from rotator.attributes import Amendment, Attributes, amendment, attributes_of
-from rotator.observation import Secret, Version, version_token
+from rotator.observation import Secret, Version, retired_before, version_token
 
 __all__ = ["Vault", "secret_name"]
 
@@ -146,7 +146,7 @@ class Vault:
         Raises:
             ConflictError: another instance staged first, under the same token.
         """
-        value = _encode(user, password, succeeds=succeeds, retire=retire)
+        value = _encode(user, password, succeeds=succeeds, retire=retire, retired=retired_before(secret))
         try:
             await self._put(secret.arn, token, value, "AWSPENDING")
         except ConflictError:
@@ -275,12 +275,21 @@ def _tag_list(tags: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags]
 
 
-def _encode(user: User, password: SecretStr | None, *, succeeds: str | None, retire: bool) -> SecretStr:
+def _encode(
+    user: User,
+    password: SecretStr | None,
+    *,
+    succeeds: str | None,
+    retire: bool,
+    retired: datetime | None = None,
+) -> SecretStr:
     value: dict[str, Any] = {"username": user.name}
     if password is not None:
         value["password"] = password.get_secret_value()
     value["user_arn"] = user.arn
     value[_MARK] = {"succeeds": succeeds, "retire": retire}
+    if retired is not None:
+        value[_MARK]["retired_before"] = retired.astimezone(UTC).isoformat()
     return SecretStr(json.dumps(value))
 
 
@@ -302,5 +311,15 @@ def _decode(answer: dict[str, Any]) -> Version:
         password=SecretStr(password) if isinstance(password, str) and password else None,
         succeeds=journal.get("succeeds"),
         retire=journal.get("retire") is True,
+        retired_before=_moment(journal.get("retired_before")),
         ours=ours,
     )
+
+
+def _moment(text: Any) -> datetime | None:
+    """A time with its zone; None where somebody wrote something else there."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo is not None else None

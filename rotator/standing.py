@@ -9,7 +9,7 @@ from discovery.model import Authentication, User, UserKey
 from proxy.directory import Credential
 from rotator.engine import Outcome, Result
 from rotator.headroom import Headroom
-from rotator.observation import Secret, Version, is_live
+from rotator.observation import Secret, fallback, is_live, retired_before
 
 __all__ = ["Care", "Standing", "TokenStanding", "care_of", "credential_of"]
 
@@ -123,7 +123,7 @@ def credential_of(standing: Standing) -> Credential | None:
     secret = standing.secret
     if not standing.care.has_secret or secret is None or secret.current is None:
         return None
-    current, previous = secret.current, secret.previous
+    current, previous = secret.current, fallback(secret)
     if current.password is None:
         return None
     return Credential(
@@ -132,20 +132,11 @@ def credential_of(standing: Standing) -> Credential | None:
         username=standing.user.name,
         version=current.id,
         current=current.password,
-        previous=previous.password if previous is not None and not current.retire else None,
-        previous_version=previous.id if previous is not None else None,
-        keeps=_kept(current, previous),
+        previous=previous.password if previous is not None else None,
+        made=current.created,
+        previous_made=previous.created if previous is not None else None,
+        retired_before=retired_before(secret),
     )
-
-
-def _kept(current: Version, previous: Version | None) -> tuple[str, ...] | None:
-    """The versions whose sessions may stay open.
-
-    It is said for one rotation more after a retirement: a proxy may have missed the first.
-    """
-    if current.retire:
-        return (current.id,)
-    return (current.id, previous.id) if previous is not None and previous.retire else None
 
 
 def care_of(user: User, before: Standing | None, released: set[UserKey]) -> Care:

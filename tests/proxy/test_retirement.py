@@ -1,5 +1,7 @@
 """Sessions end when the password that opened them is retired, on every proxy that hears of it, and no others do."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from proxy.retirement import is_retired
@@ -9,24 +11,28 @@ KEY = credential().key
 ENDED = b"-ERR valkeeper: the password that opened this connection was retired; connect again\r\n"
 
 
-def now(version, keeps=None, **changes):
-    return credential(version=version, **changes).model_copy(
-        update={"keeps": keeps, "previous_version": changes.get("previous_version")}
-    )
+OLD = datetime(2025, 1, 1, 12, tzinfo=UTC)
+NEW = OLD + timedelta(minutes=15)
+LATER = NEW + timedelta(days=1)
+
+
+def made_at(moment, retired=None):
+    return credential().model_copy(update={"made": moment, "retired_before": retired})
 
 
 @pytest.mark.parametrize(
     ("used", "latest", "ends"),
     [
-        ({KEY: "v1"}, now("v2", ("v2",)), True),
-        ({KEY: ""}, now("v2", ("v2",)), True),  # let in by a previous password without a name
-        ({KEY: "v2"}, now("v2", ("v2",)), False),
-        ({KEY: "v1"}, now("v3", ("v3", "v2")), True),  # this proxy did not hear of v2
-        ({KEY: "v2"}, now("v3", ("v3", "v2")), False),
-        ({KEY: "v1"}, now("v2"), False),  # an ordinary rotation
-        ({"another": "v1"}, now("v2", ("v2",)), False),
-        ({}, now("v2", ("v2",)), False),  # a login of the client's own
-        ({"another": "v2", KEY: "v1"}, now("v2", ("v2",)), True),  # it was both
+        ({KEY: OLD}, made_at(NEW, NEW), True),
+        ({KEY: None}, made_at(NEW, NEW), True),  # by a password of unknown age
+        ({KEY: NEW}, made_at(NEW, NEW), False),
+        ({KEY: OLD}, made_at(LATER, NEW), True),  # this proxy heard of nothing for a day
+        ({KEY: NEW}, made_at(LATER, NEW), False),
+        ({KEY: OLD}, made_at(NEW), False),  # an ordinary rotation
+        ({KEY: NEW}, made_at(OLD, OLD), False),  # a rotator read the labels late
+        ({"another": OLD}, made_at(NEW, NEW), False),
+        ({}, made_at(NEW, NEW), False),  # a login of the client's own
+        ({"another": NEW, KEY: OLD}, made_at(NEW, NEW), True),  # it was both
     ],
 )
 def test_who_has_to_end(used, latest, ends):
@@ -34,7 +40,7 @@ def test_who_has_to_end(used, latest, ends):
 
 
 def test_a_credential_that_is_unknown_by_now_ends_nobody():
-    assert not is_retired({KEY: "v1"}, {})
+    assert not is_retired({KEY: OLD}, {})
 
 
 def logged_in(proxy, words=b"AUTH app x\r\n"):
@@ -57,14 +63,16 @@ def test_the_sessions_of_a_retired_password_end_and_those_of_the_new_one_stay(st
     old, new = token(), token()
     # `app-current` is the new password; the server takes both, as it does until the old one is dropped.
     first = credential(version=old, current="app-previous", previous=None)
+    first = first.model_copy(update={"made": OLD})
     proxy = start_proxy().serve(database(server), credentials=[first]).wait_for()
     both = credential(version=new, current="app-current", previous="app-previous")
+    both = both.model_copy(update={"made": NEW, "previous_made": OLD})
     with logged_in(proxy) as before, logged_in(proxy, b"AUTH legacy legacy-password\r\n") as own:
         publisher.update(credentials=(both,))
         publisher.acknowledged(publisher.directory.version)
         with logged_in(proxy) as after:
             assert pings(before)  # an ordinary rotation ends nobody
-            retiring = both.model_copy(update={"previous": None, "keeps": (new,)})
+            retiring = both.model_copy(update={"previous": None, "retired_before": NEW})
             publisher.update(credentials=(retiring,))
             assert rest_of(before) == ENDED
             publisher.acknowledged(publisher.directory.version)
@@ -83,9 +91,8 @@ def test_the_sessions_of_a_retired_password_end_and_those_of_the_new_one_stay(st
 def test_a_session_let_in_by_the_previous_password_ends_and_one_that_logged_in_again_stays(
     start_proxy, publisher, server
 ):
-    old, new = token(), token()
-    both = credential(version=new, current="not-yet-applied", previous="app-previous")
-    both = both.model_copy(update={"previous_version": old})
+    both = credential(version=token(), current="not-yet-applied", previous="app-previous")
+    both = both.model_copy(update={"made": NEW, "previous_made": OLD})
     proxy = start_proxy().serve(database(server), credentials=[both]).wait_for()
     with logged_in(proxy) as stays_old, logged_in(proxy) as logs_in_again:
         works = both.model_copy(update={"current": credential(current="app-current").current})
@@ -93,6 +100,6 @@ def test_a_session_let_in_by_the_previous_password_ends_and_one_that_logged_in_a
         publisher.acknowledged(publisher.directory.version)
         logs_in_again.sendall(b"AUTH app x\r\n")
         assert logs_in_again.recv(100) == b"+OK\r\n"
-        publisher.update(credentials=(works.model_copy(update={"previous": None, "keeps": (new,)}),))
+        publisher.update(credentials=(works.model_copy(update={"previous": None, "retired_before": NEW}),))
         assert rest_of(stays_old) == ENDED
         assert pings(logs_in_again)

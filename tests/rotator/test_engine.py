@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from discovery.errors import AccessDeniedError, RetryableError, ThrottledError
 from rotator.engine import Result, Wish, new_password
-from rotator.observation import version_token
+from rotator.observation import retired_before, version_token
 from tests.rotator.instances import Home, Instance, later
 from tests.rotator.records import INTERVAL, user
 
@@ -129,6 +129,16 @@ async def test_retire_drops_the_old_password_at_once(home, adopted):
     assert adopted.passwords == [adopted.password()]
     assert adopted.logs_in(leaked) == [False, False]
     assert adopted.value()["valkeeper"]["retire"] is True
+
+
+async def test_a_retirement_is_remembered_however_many_rotations_follow(home, adopted):
+    """A proxy that was without its rotator for long still hears whose sessions have to end."""
+    await Instance(home).run(adopted, Wish(retire=True))
+    outcome = await Instance(home).run(adopted)
+    retiring = outcome.secret.current.created
+    for _ in range(3):
+        outcome = await Instance(home).run(adopted, Wish())
+        assert retired_before(outcome.secret) == retiring
 
 
 async def test_retiring_is_completed_by_any_instance(home, adopted):

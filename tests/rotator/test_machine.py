@@ -156,6 +156,14 @@ TABLE = {
         "heal",
         Heal((LEAKED,)),
     ),
+    "3: AWSCURRENT rejected, one that was retired long ago moved to AWSPREVIOUS by hand": (
+        seen(
+            secret(replace(CURRENT, retired_before=CURRENT.created), version("l", age=timedelta(days=1))),
+            c=REJECTED,
+        ),
+        "heal",
+        Heal((replace(CURRENT, retired_before=CURRENT.created),)),
+    ),
     "3: AWSCURRENT rejected, the previous one a seed": (
         seen(secret(CURRENT, SEEDED), c=REJECTED),
         "heal",
