@@ -50,6 +50,7 @@ _ALPHABET = string.ascii_letters + string.digits  # safe in every client, URL an
 
 # Seconds between looks at a user that is modifying. At most: a client whose proxy was refused waits for one of them.
 _SETTLE_FIRST, _SETTLE_GROWTH, _SETTLE_MOST = 0.2, 1.5, 2.0
+_RIVAL_FIRST = 1.0  # to 2 seconds for which a rotation is left to a rival seen at work on it
 _SETTLE_FOR = 120.0  # seconds after which a run gives up waiting; the next one goes on
 _ACKNOWLEDGE_WITHIN = 2.0  # seconds
 _TURNS = 40  # a rotation with a heal takes about ten; more means that rivals keep moving the labels
@@ -225,7 +226,8 @@ class Engine:
             try:
                 performed = await self._perform(user, account, seen, step)
             except ConflictError:
-                continue  # somebody else was there first: look again
+                await self._sleep(_RIVAL_FIRST * (1 + self._chance()))  # who was there first may go on
+                continue
             if performed:
                 steps.append(row)
                 self._listener.stepped(user, row, replace(seen, headroom=room))
@@ -266,6 +268,7 @@ class Engine:
         memory = self._pacing.recall(user.key, now)
         wanted = wish is not None and secret is not None and not wish.granted(secret)
         pending = secret.pending if secret is not None and is_live(secret) else None
+        unlike = account.vault.amendment(user, secret) if secret is not None else None
         return Observation(
             now=now,
             interval=self._interval,
@@ -281,9 +284,7 @@ class Engine:
             acknowledged=await self._served(user.key, secret),
             apply_not_before=memory.not_before if pending and memory.applied == pending.id else None,
             heals=len(memory.heals),
-            amendment=memory.to_amend(account.vault.amendment(user, secret), now)
-            if secret is not None
-            else None,
+            amendment=memory.to_amend(unlike, now),
         )
 
     async def _served(self, key: UserKey, secret: Secret | None) -> bool:
@@ -315,7 +316,8 @@ class Engine:
         """Do one step. False: what was seen no longer holds, and nothing was done."""
         match step:
             case Settle():
-                await self._settle(user, account)
+                live = seen.secret is not None and is_live(seen.secret)
+                await self._settle(user, account, rivals=live and seen.apply_not_before is None)
             case Seed(create=create):
                 await account.vault.seed(user, create=create)
             case Stage(token=token, succeeds=succeeds, retire=retire) if seen.secret is not None:
@@ -339,7 +341,7 @@ class Engine:
                 raise AssertionError(f"the plan gave a step that cannot be performed: {step}")
         return True
 
-    async def _settle(self, user: User, account: Account) -> None:
+    async def _settle(self, user: User, account: Account, *, rivals: bool) -> None:
         pause, waited = _SETTLE_FIRST, 0.0
         while waited < _SETTLE_FOR and not self._stopping:
             # Not in step with rivals that wait for the same user, and would all promote at once.
@@ -351,6 +353,8 @@ class Engine:
             pause = min(pause * _SETTLE_GROWTH, _SETTLE_MOST)
             state = await account.reads.read(user.key.id)
             if state is None or state.status is not UserStatus.MODIFYING:
+                if rivals:  # who applied the new password also promotes it
+                    await self._sleep(_RIVAL_FIRST * (1 + self._chance()))
                 return
 
     async def _amend(
