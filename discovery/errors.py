@@ -57,7 +57,7 @@ class PermanentError(AwsError):
 
 
 class AccessDeniedError(PermanentError):
-    """IAM says no: the message names the missing action and, where AWS tells, the resource."""
+    """IAM says no: the message names the missing action and the resource: AWS's words, else what was asked for."""
 
 
 class CredentialsError(PermanentError):

@@ -25,6 +25,7 @@ from pydantic import SecretStr
 from discovery.clock import RemoteClock
 from discovery.limiter import Limiter
 from discovery.model import Place, Role
+from discovery.resources import resource_of
 from discovery.translation import BOTOCORE_ERRORS, action_name, is_throttle, translate
 
 __all__ = ["READS", "THREADS", "AwsCredentials", "OnRequest", "Session"]
@@ -183,7 +184,13 @@ class Session:
             try:
                 answer = function(self._client(service, changes=changes), operation, parameters)
             except BOTOCORE_ERRORS as error:
-                ours = translate(error, action=action, place=self.place, role=self.role)
+                ours = translate(
+                    error,
+                    action=action,
+                    place=self.place,
+                    role=self.role,
+                    resource=resource_of(service, parameters, self.place),
+                )
                 self._count(action, ours.code)
                 raise ours from None  # botocore's own would carry the request along
             self._count(action, "OK")

@@ -62,6 +62,10 @@ _IAM_NAMES = {"resourcegroupstaggingapi": "tag"}
 
 _KMS = "kms:Decrypt and kms:GenerateDataKey"
 _ACTION = re.compile(r"not authorized to perform:? ([a-z-]+:\w+)(?: on resource:? (\S+))?")
+# AWS's own words, from "Troubleshoot access denied error messages" of the IAM user guide.
+_EXPLICIT = re.compile(r"with an explicit deny in (an? [\w -]+)")
+_UNALLOWED = re.compile(r"because no ([\w -]+) allows")
+_IDENTITY_POLICY = "identity-based policy"
 _ASSUME_ROLE = "sts:AssumeRole"
 _CALLER = re.compile(r"User: (\S+) is not authorized")
 
@@ -73,7 +77,12 @@ def action_name(service: str, operation: str) -> str:
 
 
 def translate(
-    error: Exception, *, action: str, place: Place | None = None, role: Role | None = None
+    error: Exception,
+    *,
+    action: str,
+    place: Place | None = None,
+    role: Role | None = None,
+    resource: str | None = None,
 ) -> AwsError:
     """The error of ours that stands for one of botocore's.
 
@@ -82,10 +91,11 @@ def translate(
         action: what was asked for, by IAM's name, such as `secretsmanager:PutSecretValue`.
         place: where.
         role: as whom; None: as Valkeeper itself.
+        resource: what the call was about, as a policy names it; said where AWS does not tell.
     """
     where = f" in {place}" if place else ""
     if isinstance(error, botocore.exceptions.ClientError):
-        return _translate_answer(error, action, where, role)
+        return _translate_answer(error, action, where, role, resource)
     name = type(error).__name__
     if isinstance(
         error, botocore.exceptions.NoCredentialsError | botocore.exceptions.PartialCredentialsError
@@ -140,7 +150,7 @@ def translate_assume_role(error: Exception, role: Role) -> AwsError:
 
 
 def _translate_answer(
-    error: botocore.exceptions.ClientError, action: str, where: str, role: Role | None
+    error: botocore.exceptions.ClientError, action: str, where: str, role: Role | None, resource: str | None
 ) -> AwsError:
     code = _code(error)
     text = error.response.get("Error", {}).get("Message", "") or code
@@ -148,17 +158,7 @@ def _translate_answer(
     if code in _THROTTLES:
         return ThrottledError(f"{action}{where} was throttled", operation=action, code=code)
     if code in _DENIALS:
-        found = _ACTION.search(text)
-        missing = found[1] if found else action
-        resource = f" on {found[2]}" if found and found[2] else ""
-        if "Access to KMS is not allowed" in text:  # all that Secrets Manager says of it
-            missing, resource = _KMS, " on the secret's KMS key"
-        policy = f"the policy of {role.arn}" if role is not None else "Valkeeper's policy"
-        return AccessDeniedError(
-            f"IAM does not allow {missing}{resource}{where}: add it to {policy}",
-            operation=missing,
-            code=code,
-        )
+        return _translate_denial(code, text, action, where, role, resource)
     if code in _BAD_CREDENTIALS:
         whose = f"{role.arn}'s" if role is not None else "Valkeeper's"
         return CredentialsError(
@@ -174,6 +174,31 @@ def _translate_answer(
         else PermanentError
     )
     return kind(f"{action}{where} failed: {text} ({code})", operation=action, code=code)
+
+
+def _translate_denial(
+    code: str, text: str, action: str, where: str, role: Role | None, resource: str | None
+) -> AccessDeniedError:
+    found = _ACTION.search(text)
+    missing = found[1] if found else action
+    told = found[2] if found else None
+    if told is None or not (
+        told == "*" or told.startswith("arn:")
+    ):  # a mere name helps nobody to write a policy
+        told = resource if missing == action and resource is not None else told
+    if "Access to KMS is not allowed" in text:  # all that Secrets Manager says of it
+        missing, told = _KMS, "the secret's KMS key"
+    what = f"{missing}{f' on {told}' if told else ''}{where}"
+    whose = role.arn if role is not None else "Valkeeper's identity"
+    policy = f"the policy of {role.arn}" if role is not None else "Valkeeper's policy"
+    explicit, unallowed = _EXPLICIT.search(text), _UNALLOWED.search(text)
+    if explicit:
+        todo = f"{explicit[0].removeprefix('with ')} forbids it, and has to be taken back"
+    elif unallowed and unallowed[1] != _IDENTITY_POLICY:
+        todo = f"add it to the {unallowed[1]} of {whose}"
+    else:
+        todo = f"add it to {policy}"
+    return AccessDeniedError(f"IAM does not allow {what}: {todo}", operation=missing, code=code)
 
 
 def _code(error: botocore.exceptions.ClientError) -> str:

@@ -290,10 +290,10 @@ async def test_a_throttled_change_is_sent_once(home, due, changes, operation):
     assert due.labels["AWSCURRENT"] in due.versions - versions
 
 
-async def test_a_missing_permission_names_the_action(home, due):
+async def test_a_missing_permission_names_the_action_and_the_user(home, due):
     with (
         home.sandbox.fault("elasticache", "ModifyUser", "fail", code="AccessDenied", status=403),
-        pytest.raises(AccessDeniedError, match="elasticache:ModifyUser") as caught,
+        pytest.raises(AccessDeniedError, match=rf"elasticache:ModifyUser on {due.user.arn} in") as caught,
     ):
         await Instance(home).run(due)
     assert due.password("AWSPENDING") not in str(caught.value)
