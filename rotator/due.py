@@ -25,6 +25,10 @@ class DueQueue:
         self._at[key] = at
         heapq.heappush(self._heap, (at, next(self._order), key))
 
+    def hasten(self, key: UserKey, at: float) -> None:
+        """Look at a user then at the latest."""
+        self.put(key, min(at, self._at.get(key, at)))
+
     def remove(self, key: UserKey) -> None:
         """Look at a user no more."""
         self._at.pop(key, None)

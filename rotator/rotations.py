@@ -16,6 +16,7 @@ from discovery.model import Inventory, User, UserKey, UserState
 from rotator.due import DueQueue
 from rotator.engine import Account, Engine, Outcome, Result, Wish
 from rotator.errors import UnknownUserError, UsageError
+from rotator.looks import Looks, is_stuck
 from rotator.observation import Secret, due_at
 from rotator.requests import Request, Rotation, finished, together
 from rotator.standing import Care, Standing, care_of
@@ -27,7 +28,6 @@ _log = structlog.get_logger(__name__)
 
 _KEPT = 1000  # finished rotations to show
 _ASKED_KEPT = 20_000  # requests whose end can still be asked for
-_RETRY_FIRST, _RETRY_MOST = 1.0, 60.0  # seconds; full jitter below them
 _ROTATED = frozenset({Result.ROTATED, Result.ADOPTED})
 
 
@@ -75,13 +75,11 @@ class Rotations:
         self._engine = engine
         self._account_of = account_of
         self._interval = interval
-        self._spread = spread.total_seconds()
-        self._look_every = interval.total_seconds() / 3
+        self._looks = Looks(interval, spread, chance)
         self._on_standing = on_standing
         self._on_rotation = on_rotation
         self._on_schedule = on_schedule
         self._clock = clock
-        self._chance = chance
         self._inventory = Inventory()
         self._entries: dict[UserKey, _Entry] = {}
         self._queue = DueQueue()
@@ -137,7 +135,7 @@ class Rotations:
             if not care.has_secret:
                 self._queue.remove(key)
             elif (fresh or entry.stuck) and not entry.running:
-                self._queue.put(key, self._clock() + self._chance() * min(self._spread, 1.0))
+                self._queue.hasten(key, self._clock() + self._looks.soon())
         self._on_schedule()
 
     def ask(
@@ -321,36 +319,25 @@ class Rotations:
             return
         waiting = outcome is not None and outcome.result is Result.WAITING
         entry.waits = entry.waits + 1 if waiting else 0
-        entry.stuck = isinstance(error, PermanentError) or (
-            outcome is not None and outcome.result is Result.LEFT
-        )
+        entry.stuck = is_stuck(outcome, error)
         if entry.again or (entry.requests and not waiting and error is None):
             entry.again = False
             delay = 0.0
-        elif isinstance(error, PermanentError):
-            delay = self._look_every
-        elif error is not None:
-            delay = self._backoff(entry.standing.failures)
-        elif waiting:
-            delay = self._backoff(entry.waits)
         else:
-            delay = self._until_due(entry.standing)
-        self._queue.put(key, now + min(delay, self._look_every))
+            times = entry.waits if waiting else entry.standing.failures
+            standing = entry.standing
+            delay = self._looks.after(
+                outcome, error, times=times, until_due=lambda: self._until_due(standing)
+            )
+        self._queue.put(key, now + delay)
         self._on_schedule()
 
-    def _backoff(self, times: int) -> float:
-        return self._chance() * min(_RETRY_FIRST * 2.0 ** min(times, 10), _RETRY_MOST) + 0.05
-
-    def _until_due(self, standing: Standing) -> float:
-        """Seconds until the next rotation, or the next look at the labels if that is sooner."""
-        look = self._look_every * (0.8 + 0.2 * self._chance())
+    def _until_due(self, standing: Standing) -> float | None:
+        """Seconds until the next rotation by the schedule; None: there is none."""
         account = self._account_of(standing.user)
         if standing.due is None or standing.care is not Care.MANAGED or account is None:
-            return look
-        until = (standing.due - account.now()).total_seconds()
-        if until <= 0:  # due, and yet idle: blocked, so the next look will do
-            return look
-        return min(look, until + self._chance() * self._spread)
+            return None
+        return (standing.due - account.now()).total_seconds()
 
     def _ask(self, key: UserKey, asked_by: str, wish: Wish) -> Request:
         entry = self._entries[key]
