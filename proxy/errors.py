@@ -8,12 +8,14 @@ __all__ = [
     "AlreadyRunningError",
     "ChannelError",
     "ClientError",
+    "CrowdedError",
     "ListenError",
     "NoCredentialError",
     "ProtocolError",
     "ProxyError",
     "RefusedError",
     "RejectedError",
+    "StormError",
     "UnreachableError",
     "error_reply",
 ]
@@ -84,6 +86,19 @@ class RefusedError(ClientError):
     """The caller may not use the database as that user."""
 
     prefix = "NOPERM"
+
+
+class CrowdedError(ClientError):
+    """There are as many connections as there may be. The message is for the log."""
+
+    @property
+    def reply(self) -> bytes:
+        """The words of Redis itself, by which clients know it (`acceptCommonHandler` in networking.c)."""
+        return error_reply("ERR", "max number of clients reached")
+
+
+class StormError(ClientError):
+    """More clients connect at once than a database is to be burdened with."""
 
 
 class NoCredentialError(ClientError):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from proxy.access import Policy
+from proxy.admission import Admission
 from proxy.counters import CONNECT_SECONDS_BOUNDS, DatabaseCounters
 from proxy.directory import Credential, Directory, Update
 from proxy.settings import WorkerSettings
@@ -79,6 +80,7 @@ class Floor:
     ) -> None:
         self.settings = settings
         self.policy = policy
+        self.admission = Admission(settings.limits, clock)
         self.directory = Directory()
         self.tallies: dict[str, Tally] = {}
         self._report_rejected = report_rejected

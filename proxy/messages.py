@@ -105,6 +105,7 @@ class SessionRecord(Record):
     user: str | None  # as which database user, by its latest login
     state: Literal["greeting", "connecting", "open", "ending"]
     since: float  # seconds since the epoch
+    commands: int  # of the client's, that the database got
     bytes_from_client: int
     bytes_from_database: int
 

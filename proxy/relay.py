@@ -34,6 +34,8 @@ _BLOCKING = frozenset(
     b"BLPOP BRPOP BLMOVE BLMPOP BRPOPLPUSH BZPOPMIN BZPOPMAX BZMPOP XREAD XREADGROUP WAIT WAITAOF MONITOR".split()
 )
 
+_WAITING = _BLOCKING | frozenset(b"SUBSCRIBE PSUBSCRIBE SSUBSCRIBE".split())
+
 
 class Relay:
     """One client's connection joined to one database's.
@@ -97,6 +99,11 @@ class Relay:
         self._client_gone = False
         self._database_gone = False
         self._database_side: _DatabaseSide = _DatabaseSide(self)
+
+    @property
+    def waits(self) -> bool:
+        """True where the client's latest command waits for an element or for messages, maybe for ever."""
+        return self.scanner.last_name.upper() in _WAITING
 
     def start(self, replies: bytes, commands: bytes, *, eof: bool) -> None:
         """Take both connections over.

@@ -19,15 +19,17 @@ class CommandScanner:
     """Finds the commands in what a client sends.
 
     Attributes:
+        commands: how many were let through, or at least begun.
         found: the AUTH or HELLO at which the scan stopped; `take` gives its bytes and lets the scan go on.
         has_quit: True once a QUIT was let through.
         last_name: the name of the latest command, as sent, where it has at most 16 bytes.
         lost: True once the bytes are not RESP. The database closes such a connection, so they pass unseen.
     """
 
-    __slots__ = ("_args", "_held", "_skip", "found", "has_quit", "last_name", "lost")
+    __slots__ = ("_args", "_held", "_skip", "commands", "found", "has_quit", "last_name", "lost")
 
     def __init__(self) -> None:
+        self.commands = 0
         self.found: Command | None = None
         self.has_quit = False
         self.last_name = b""
@@ -81,6 +83,7 @@ class CommandScanner:
         assert self.found is not None  # noqa: S101 -- a caller's mistake, not an input
         raw = self._held[: self.found.end]
         self._held = self._held[self.found.end :]
+        self.commands += 1
         self.found = None
         return raw
 
@@ -122,6 +125,7 @@ class CommandScanner:
             self.last_name = name = data[start : start + length]
             if name.upper() in _NOTED and not self._note(data, at):
                 return -1
+        self.commands += 1
         self._args = count - 1
         self._skip = length + 2
         return start
@@ -144,7 +148,10 @@ class CommandScanner:
         if command is None:
             return -1
         self.last_name = command.name
-        return command.end if command.name not in _NOTED or self._note(data, at) else -1
+        if command.name in _NOTED and not self._note(data, at):
+            return -1
+        self.commands += bool(command.args)
+        return command.end
 
     @staticmethod
     def _wait(data: bytes, at: int) -> int:

@@ -16,8 +16,8 @@ from proxy.errors import ClientError, RefusedError, error_reply
 from proxy.farewell import Farewell
 from proxy.floor import Floor
 from proxy.handshake import HANDSHAKE_SECONDS, Begin, Close, Handshake, Login, read_login
+from proxy.keepalive import keep_alive
 from proxy.login import connect, log_in, working_password
-from proxy.messages import SessionRecord
 from proxy.relay import Relay
 from proxy.resp import Command, encode
 from proxy.retirement import RETIRED, Used, is_retired
@@ -28,7 +28,6 @@ __all__ = ["Door", "Session"]
 log = structlog.get_logger("proxy")
 
 _numbers = itertools.count(1)
-_LONGEST_NAME = 128  # of a user or database in a list of sessions, in characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,26 +104,27 @@ class Session(asyncio.Protocol):
             return "open"
         return "connecting" if self._let_in else "greeting"
 
-    def record(self) -> SessionRecord:
-        """What a list of sessions shows of it."""
-        return SessionRecord(
-            id=self.id,
-            identity=str(self.identity),
-            uid=self.identity.uid,
-            pid=self.identity.pid,
-            database=_shown(self.database),
-            user=None if self.user is None else _shown(self.user),
-            state=self.state,
-            since=self.since,
-            bytes_from_client=self.bytes_from_client,
-            bytes_from_database=self.bytes_from_database,
-        )
+    @property
+    def commands(self) -> int:
+        """Commands of the client that the database got."""
+        return self._relay.scanner.commands if self._relay is not None else 0
+
+    @property
+    def traffic(self) -> int:
+        """Grows with every byte either way."""
+        return self.bytes_from_client + self.bytes_from_database
+
+    @property
+    def may_wait(self) -> bool:
+        """True where silence is no sign of idleness: it is not served yet, or waits for an element or a message."""
+        return self._relay is None or self._relay.waits
 
     # What the transport calls until the relay has taken over.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Find out who calls, and begin."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
+        keep_alive(transport)
         self.identity = self._identify(transport)
         self._supervise(self)
 
@@ -174,9 +174,10 @@ class Session(asyncio.Protocol):
     async def run(self) -> None:
         """The session's whole life. Never raises for what the client, the network or the database does."""
         try:
-            begin = await self._greet()
-            if begin is not None:
-                await self._serve(begin)
+            with self._floor.admission.entered(self.identity):
+                begin = await self._greet()
+                if begin is not None:
+                    await self._serve(begin)
         except ClientError as error:
             self._turn_away(error.reason, error.reply, str(error))
         while not self._gone:
@@ -224,6 +225,12 @@ class Session(asyncio.Protocol):
                 reason="unknown_database",
             )
         self._authorize(begin.user)
+        with floor.admission.opened(database.name):
+            await floor.admission.turn(database.name, floor.settings.connect_timeout)
+            await self._connect(begin, database)
+
+    async def _connect(self, begin: Begin, database: Database) -> None:
+        floor = self._floor
         credential = floor.directory.credential(begin.database, begin.user)
         started = time.perf_counter()
         deadline = asyncio.get_running_loop().time() + floor.settings.connect_timeout
@@ -388,13 +395,3 @@ class Session(asyncio.Protocol):
             "user": self.user,
             "identity": str(self.identity),
         }
-
-
-def _shown(name: str) -> str:
-    """A name that a client made up, fit for anybody's terminal: bounded, and without control characters."""
-    if len(name) <= _LONGEST_NAME and name.isprintable():
-        return name
-    text = name[:_LONGEST_NAME].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )

@@ -8,9 +8,17 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from discovery.duration import Duration
+from proxy.admission import Limits
 from proxy.directory import Record
 
-__all__ = ["ListenerSettings", "ProxySettings", "UpstreamSettings", "WorkerSettings", "socket_path"]
+__all__ = [
+    "LimitSettings",
+    "ListenerSettings",
+    "ProxySettings",
+    "UpstreamSettings",
+    "WorkerSettings",
+    "socket_path",
+]
 
 _MAX_SOCKET_PATH = 107
 _MAX_PORT = 65535
@@ -96,6 +104,47 @@ class UpstreamSettings(_Section):
         return value
 
 
+class LimitSettings(_Section):
+    """How many clients there may be. Whole numbers are for all workers together, which share them out evenly."""
+
+    connections: int = Field(
+        default=10_000, ge=1, description="Clients' connections in all, logged in or not."
+    )
+    per_database: int | None = Field(default=None, ge=1, description="To one database; none: no limit.")
+    per_identity: int | None = Field(
+        default=None,
+        ge=1,
+        description="Of one uid, and of all who come over loopback TCP together; none: no limit.",
+    )
+    new_per_second: float | None = Field(
+        default=500.0,
+        gt=0,
+        description="New connections to one database: a second's worth at once, further ones wait up to "
+        "`connect_timeout` for their turn; none: no limit.",
+    )
+    idle_timeout: Duration | None = Field(
+        default=None,
+        description="Connections without a byte for so long are ended with an error, blocked and subscribed ones "
+        "excepted; none: never.",
+    )
+
+    @field_validator("idle_timeout")
+    @classmethod
+    def _some_time(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and value <= timedelta():
+            raise ValueError("an idle timeout is longer than nothing, such as 10m")
+        return value
+
+    def share(self, workers: int) -> Limits:
+        """What one of so many workers may take."""
+        return Limits(
+            connections=-(-self.connections // workers),
+            per_database=None if self.per_database is None else -(-self.per_database // workers),
+            per_identity=None if self.per_identity is None else -(-self.per_identity // workers),
+            new_per_second=None if self.new_per_second is None else self.new_per_second / workers,
+        )
+
+
 class ProxySettings(_Section):
     """The whole section."""
 
@@ -105,6 +154,7 @@ class ProxySettings(_Section):
         default=(ListenerSettings(unix="{runtime_dir}/{database}.sock"),), min_length=1
     )
     upstream: UpstreamSettings = UpstreamSettings()
+    limits: LimitSettings = LimitSettings()
     drain_timeout: Duration = Field(
         default=timedelta(seconds=10), description="What open connections get when the proxy is told to end."
     )
@@ -140,15 +190,20 @@ class WorkerSettings(Record):
     ca_file: str | None
     connect_timeout: float
     drain_timeout: float
+    limits: Limits
+    idle_timeout: float | None
 
     @classmethod
     def of(cls, settings: ProxySettings) -> Self:
         """The part of the settings that workers need."""
         ca_file = settings.upstream.ca_file
+        idle = settings.limits.idle_timeout
         return cls(
             ca_file=None if ca_file is None else str(ca_file),
             connect_timeout=settings.upstream.connect_timeout.total_seconds(),
             drain_timeout=settings.drain_timeout.total_seconds(),
+            limits=settings.limits.share(settings.workers),
+            idle_timeout=None if idle is None else idle.total_seconds(),
         )
 
 

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from discovery import model
 from proxy.directory import Tls
 from proxy.errors import ProtocolError, UnreachableError
+from proxy.keepalive import keep_alive
 from proxy.resp import encode, reply_end
 
 __all__ = ["LoginOutcome", "LoginResult", "Upstream", "dial", "is_rejection", "login", "tls_context"]
@@ -117,8 +118,7 @@ async def dial(host: str, port: int, tls: Tls | model.Tls, *, ca_file: str | Non
         raise UnreachableError("it hung up during the TLS handshake", reason="tls") from error
     except OSError as error:
         raise UnreachableError(error.strerror or str(error), reason="network") from error
-    # The socket is uvloop's stand-in under uvloop and asyncio's otherwise; both know setsockopt.
-    upstream.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    keep_alive(upstream.transport)
     return upstream
 
 

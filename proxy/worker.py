@@ -6,6 +6,7 @@ The descriptor is its end of the link to the parent, over which settings, direct
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -21,8 +22,10 @@ from proxy.counters import Counters
 from proxy.directory import Credential, to_wire
 from proxy.errors import ChannelError, ProxyError
 from proxy.floor import Floor
+from proxy.idleness import Idleness
 from proxy.link import Link
 from proxy.listener import accept, identify
+from proxy.listing import record_of
 from proxy.logs import configure_logging
 from proxy.messages import AskSessions, EndSessions, Rejected, Report, SessionsPart
 from proxy.orders import Applied, Change, Drain, FromParent, Listen, Serve, Start, Unlisten
@@ -51,6 +54,7 @@ class Worker:
         self._group: asyncio.TaskGroup | None = None
         self._empty = asyncio.Event()
         self._reported = Counters()
+        self._idling: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Serve until the parent says drain, or has gone."""
@@ -69,6 +73,8 @@ class Worker:
                 await self._drain()
                 asked.cancel()
                 reporting.cancel()
+                if self._idling is not None:
+                    self._idling.cancel()
                 self._report()
         finally:
             if self._link is not None:
@@ -100,6 +106,7 @@ class Worker:
                 self._apply(order)
 
     def _start(self, order: Start) -> None:
+        assert self._group is not None  # noqa: S101 -- orders come after `run` has begun
         self._floor = Floor(
             order.settings,
             Policy(order.uid, order.gid),
@@ -107,6 +114,8 @@ class Worker:
             time.monotonic,
             lambda: datetime.now(UTC),
         )
+        if order.settings.idle_timeout is not None:
+            self._idling = self._group.create_task(self._end_idle(order.settings.idle_timeout))
 
     def _apply(self, order: Serve | Change) -> None:
         if isinstance(order, Serve):
@@ -138,7 +147,7 @@ class Worker:
             for session in found[at : at + _SESSIONS_A_TURN]:
                 if session not in self._sessions:
                     continue  # it went while others had their turn
-                records.append(session.record())
+                records.append(record_of(session))
                 if isinstance(question, EndSessions):
                     session.end(question.reason, "killed")
             self._say(to_wire(SessionsPart(number=question.number, sessions=tuple(records))))
@@ -187,6 +196,13 @@ class Worker:
             session.transport.abort()
             task.cancel()
 
+    async def _end_idle(self, longest: float) -> None:
+        idleness: Idleness[Session] = Idleness(longest)
+        while True:
+            await asyncio.sleep(idleness.pause)
+            for session in idleness.look(tuple(self._sessions), time.monotonic()):
+                session.end(f"idle for more than {longest:g} s (limits.idle_timeout); connect again", "idle")
+
     async def _report_regularly(self) -> None:
         while True:
             await asyncio.sleep(_REPORT_SECONDS)
@@ -231,6 +247,9 @@ def main() -> int:
     """What `python -m proxy.worker` does."""
     descriptor, level, log_format = sys.argv[1:]
     configure_logging(level, log_format, process="worker", pid=os.getpid())
+    # A session takes two descriptors, and services usually begin with room for 1024.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         uvloop.run(Worker(socket.socket(fileno=int(descriptor))).run())
     except* ProxyError as group:

@@ -253,7 +253,7 @@ def _proxies(state: State) -> Iterator[Metric]:
     )
     ends = CounterMetricFamily(
         "valkeeper_sessions_ended",
-        "Sessions ended from outside: killed, drained, or retired with the password that opened them.",
+        "Sessions ended from outside: killed, drained, idle, or retired with the password that opened them.",
         labels=["database", "cause"],
     )
     carried = CounterMetricFamily(

@@ -152,7 +152,15 @@ def sessions_table(sessions: Sequence[Mapping[str, Any]]) -> Table:
     """Clients' sessions. How far one is shows only where one is not simply open."""
     unsettled = any(one["state"] != "open" for one in sessions)
     table = _table(
-        "SESSION", "WHO", "DATABASE", "USER", *(["STATE"] if unsettled else []), "OPEN FOR", "IN", "OUT"
+        "SESSION",
+        "WHO",
+        "DATABASE",
+        "USER",
+        *(["STATE"] if unsettled else []),
+        "OPEN FOR",
+        "COMMANDS",
+        "IN",
+        "OUT",
     )
     for one in sessions:
         # As text: a client may name a user that reads like the table's own markup.
@@ -163,6 +171,7 @@ def sessions_table(sessions: Sequence[Mapping[str, Any]]) -> Table:
             Text(one["user"] or "-"),
             *([state_text(one["state"])] if unsettled else []),
             age(one["open_seconds"]),
+            f"{one['commands']:,}",
             size(one["bytes_from_client"]),
             size(one["bytes_from_database"]),
         )

@@ -129,6 +129,7 @@ class SessionView(_View):
     state: str = Field(description="greeting (has not said what it wants), connecting, open or ending")
     since: datetime
     open_seconds: float
+    commands: int = Field(description="Of the client's, that the database got.")
     bytes_from_client: int
     bytes_from_database: int
 
@@ -276,6 +277,7 @@ def session_view(record: SessionRecord, names: Mapping[int, str], now: float) ->
         state=record.state,
         since=datetime.fromtimestamp(record.since, UTC),
         open_seconds=max(0.0, now - record.since),
+        commands=record.commands,
         bytes_from_client=record.bytes_from_client,
         bytes_from_database=record.bytes_from_database,
     )

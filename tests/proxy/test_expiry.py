@@ -12,7 +12,7 @@ from proxy.access import Policy
 from proxy.floor import Floor
 from proxy.messages import Rejected
 from proxy.resp import encode
-from proxy.settings import WorkerSettings
+from proxy.settings import ProxySettings, WorkerSettings
 from tests.proxy.proxykit import credential, database, eventually, iam_credential, token
 
 OVER = timedelta(seconds=-1)
@@ -142,7 +142,7 @@ def test_inside_a_session_a_fresh_token_serves_the_waiting_login(proxy, server):
 
 async def test_a_token_is_vouched_for_until_it_expires_by_the_wall_clock():
     now, wall = 0.0, datetime(2026, 1, 1, tzinfo=UTC)
-    settings = WorkerSettings(ca_file=None, connect_timeout=1, drain_timeout=1)
+    settings = WorkerSettings.of(ProxySettings())
     reports = []
     floor = Floor(settings, Policy(0, 0), lambda *told: reports.append(told), lambda: now, lambda: wall)
     held = iam_credential("any").model_copy(update={"expires_at": wall + timedelta(seconds=30)})

@@ -79,7 +79,7 @@ def test_the_sessions_of_all_workers_are_listed(two_workers, of_both):
         assert (record.database, record.user, record.state) == ("orders", "app", "open")
         assert time.time() - 60 < record.since <= time.time()
     record = found[next(iter(of_both))]
-    assert (record.bytes_from_client, record.bytes_from_database) == (12, 11)
+    assert (record.commands, record.bytes_from_client, record.bytes_from_database) == (1, 12, 11)
     event = eventually(lambda: two_workers.events("session opened"))[0]
     assert event["session"] in found
 
@@ -197,7 +197,7 @@ def test_more_sessions_than_are_said_at_once_are_all_said(own_proxy):
 def record(name):
     return SessionRecord(
         id=name, identity="uid 0", uid=0, pid=1, database="orders", user="app", state="open", since=0.0,
-        bytes_from_client=0, bytes_from_database=0,
+        commands=0, bytes_from_client=0, bytes_from_database=0,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ NOW = 1_700_000_000.0
 def record(name, *, database="orders", user="app", uid=1000, since=NOW - 60, **changes):
     record = SessionRecord(
         id=name, identity="local" if uid is None else f"uid {uid}", uid=uid, pid=None if uid is None else 99,
-        database=database, user=user, state="open", since=since, bytes_from_client=1, bytes_from_database=2,
+        database=database, user=user, state="open", since=since, commands=3, bytes_from_client=1, bytes_from_database=2,
     )  # fmt: skip
     return record.model_copy(update=changes)
 
@@ -60,6 +60,7 @@ async def test_sessions_tell_who_where_as_whom_since_when_and_how_much():
                 "state": "open",
                 "since": "2023-11-14T22:12:20Z",
                 "open_seconds": 60.0,
+                "commands": 3,
                 "bytes_from_client": 1,
                 "bytes_from_database": 2,
             }

@@ -153,7 +153,7 @@ async def test_a_proxy_that_talks_nonsense_is_hung_up_on_and_others_are_not(publ
 def session(name):
     return SessionRecord(
         id=name, identity="uid 0", uid=0, pid=1, database="orders", user="app", state="open", since=0.0,
-        bytes_from_client=0, bytes_from_database=0,
+        commands=0, bytes_from_client=0, bytes_from_database=0,
     )  # fmt: skip
 
 

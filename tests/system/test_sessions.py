@@ -41,7 +41,7 @@ def test_sessions_are_listed_for_people_and_for_scripts(valkeeper, client):
     assert session["bytes_from_client"] > 20_000
     done = valkeeper.run("sessions")
     heading, row = done.stdout.splitlines()
-    assert heading.split() == ["SESSION", "WHO", "DATABASE", "USER", "OPEN", "FOR", "IN", "OUT"]
+    assert heading.split() == ["SESSION", "WHO", "DATABASE", "USER", "OPEN", "FOR", "COMMANDS", "IN", "OUT"]
     assert row.split()[:6] == [client.session, ME, "(pid", f"{os.getpid()})", "orders", "app"]
     assert "20 kB" in row
 
