@@ -10,6 +10,7 @@ __all__ = [
     "ClientError",
     "CrowdedError",
     "ListenError",
+    "LostError",
     "NoCredentialError",
     "ProtocolError",
     "ProxyError",
@@ -74,6 +75,17 @@ class ClientError(ProxyError):
 
 class UnreachableError(ClientError):
     """The database gave no answer to AUTH: not found, refused, timed out, not trusted, or cut off."""
+
+
+class LostError(ClientError):
+    """The database hung up on an open session."""
+
+    def __init__(self, database: str) -> None:
+        super().__init__(
+            f"database '{database}' hung up before it answered; whether it did what it was asked for is not known; "
+            "connect again",
+            reason="database_lost",
+        )
 
 
 class RejectedError(ClientError):

@@ -8,6 +8,9 @@ cannot half-close TLS. So the relay says QUIT behind the client's last whole com
 before it, says +OK, and hangs up. That +OK is kept from the client, and an error that ends a session from outside takes
 its place, which is by construction between two replies. Where no QUIT fits (the client stopped inside a command) or it
 goes unanswered (a blocked client), silence ends the wait.
+
+Where the database hangs up unasked, a client that waits for an answer reads an error, unless that might end up inside a
+reply. One that waits for none is hung up on as by Redis: an error that nobody asked for confuses clients.
 """
 
 import asyncio
@@ -15,7 +18,9 @@ import contextlib
 import ssl
 from collections.abc import Callable
 
+from proxy.errors import ProtocolError
 from proxy.farewell import Farewell
+from proxy.resp import reply_end
 from proxy.scanner import CommandScanner
 
 __all__ = ["HIGH_WATER", "Relay"]
@@ -34,6 +39,7 @@ _BLOCKING = frozenset(
     b"BLPOP BRPOP BLMOVE BLMPOP BRPOPLPUSH BZPOPMIN BZPOPMAX BZMPOP XREAD XREADGROUP WAIT WAITAOF MONITOR".split()
 )
 
+_SHORT = 512  # bytes of replies that may be looked at again when the database has gone
 _WAITING = _BLOCKING | frozenset(b"SUBSCRIBE PSUBSCRIBE SSUBSCRIBE".split())
 
 
@@ -43,6 +49,7 @@ class Relay:
     Args:
         client: the client's transport, reading paused.
         database: the logged-in transport to the database.
+        lost: the error for a client whose database hung up before it answered.
         on_login: called when the scanner has stopped at an AUTH or HELLO; nothing behind it passes until `pass_login`.
         on_closed: called when both connections are gone.
 
@@ -51,6 +58,7 @@ class Relay:
         from_client: bytes that came from the client.
         from_database: bytes that came from the database.
         finishing: True once no more commands are taken.
+        cut: True once the database has hung up unasked.
     """
 
     __slots__ = (
@@ -60,12 +68,14 @@ class Relay:
         "_database_side",
         "_eof",
         "_error",
+        "_lost",
         "_on_closed",
         "_patience",
         "_pauses",
         "_ssl",
         "_timer",
         "client",
+        "cut",
         "database",
         "finishing",
         "from_client",
@@ -78,6 +88,7 @@ class Relay:
         self,
         client: asyncio.Transport,
         database: asyncio.Transport,
+        lost: bytes,
         on_login: Callable[[], None],
         on_closed: Callable[[], None],
     ) -> None:
@@ -91,6 +102,8 @@ class Relay:
         self._ssl: ssl.SSLObject | None = database.get_extra_info("ssl_object")
         self._eof = False
         self.finishing = False
+        self.cut = False
+        self._lost = lost
         self._error = b""
         self._patience = _PATIENCE
         self._pauses = 1  # reasons for not reading the client; the handshake left it paused
@@ -227,6 +240,10 @@ class Relay:
     def database_lost(self) -> None:
         """The database's connection is gone: deliver what is left, and go."""
         self._database_gone = True
+        if not self.finishing:
+            self.cut = not self.scanner.may_end
+            if self.cut and self._database_side.owes_reply:
+                self._error = self._lost
         self.finishing = True
         if self._timer is not None:
             self._timer.cancel()
@@ -295,9 +312,19 @@ class _DatabaseSide(asyncio.Protocol):
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
         self._client = relay.client
+        self._latest: bytes | None = b""  # what came last; None: too much to be kept
+        self._heard_at = 0  # of `from_client`, when that came
+
+    @property
+    def owes_reply(self) -> bool:
+        """True where the client has surely sent a command behind the last reply, and an error fits between the two."""
+        return self._relay.from_client > self._heard_at and _is_whole(self._latest)
 
     def data_received(self, data: bytes) -> None:
-        self._relay.from_database += len(data)
+        relay = self._relay
+        relay.from_database += len(data)
+        self._latest = data if len(data) <= _SHORT else None
+        self._heard_at = relay.from_client
         self._client.write(data)
 
     def pause_writing(self) -> None:
@@ -314,6 +341,18 @@ class _DatabaseSide(asyncio.Protocol):
     def _deliver_rest(self) -> None:
         if data := self._relay.unread():
             self.data_received(data)
+
+
+def _is_whole(replies: bytes | None) -> bool:
+    """Whether these are whole replies, by all appearance."""
+    if replies is None:
+        return False
+    at: int | None = 0
+    with contextlib.suppress(ProtocolError):
+        while at is not None and at < len(replies):
+            at = reply_end(replies, at)
+        return at == len(replies)
+    return False
 
 
 class _Unheard(asyncio.Protocol):

@@ -11,7 +11,8 @@ __all__ = ["CommandScanner"]
 
 _LONGEST_NAME = 16  # of the names anybody asks about; longer ones are not looked at
 _QUIT = b"QUIT"
-_NOTED = frozenset((b"AUTH", b"HELLO", _QUIT))
+_ENDING = frozenset((_QUIT, b"SHUTDOWN", b"POST", b"HOST:"))  # to which Redis answers by hanging up
+_NOTED = frozenset((b"AUTH", b"HELLO")) | _ENDING
 _ARRAY, _BULK = b"*$"
 
 
@@ -22,16 +23,18 @@ class CommandScanner:
         commands: how many were let through, or at least begun.
         found: the AUTH or HELLO at which the scan stopped; `take` gives its bytes and lets the scan go on.
         has_quit: True once a QUIT was let through.
+        may_end: True once anything was let through for which the database may hang up.
         last_name: the name of the latest command, as sent, where it has at most 16 bytes.
         lost: True once the bytes are not RESP. The database closes such a connection, so they pass unseen.
     """
 
-    __slots__ = ("_args", "_held", "_skip", "commands", "found", "has_quit", "last_name", "lost")
+    __slots__ = ("_args", "_held", "_skip", "commands", "found", "has_quit", "last_name", "lost", "may_end")
 
     def __init__(self) -> None:
         self.commands = 0
         self.found: Command | None = None
         self.has_quit = False
+        self.may_end = False
         self.last_name = b""
         self.lost = False
         self._held = b""  # arrived and neither passed on nor dropped
@@ -70,7 +73,7 @@ class CommandScanner:
             try:
                 after = self._argument(data, at) if self._args else self._command(data, at)
             except (ValueError, ProtocolError):
-                self.lost = True
+                self.lost = self.may_end = True
                 return data
             if after < 0:
                 self._held = data[at:]
@@ -131,9 +134,11 @@ class CommandScanner:
         return start
 
     def _note(self, data: bytes, at: int) -> bool:
-        """Look closer at the AUTH, HELLO or QUIT that begins here; True: it may pass."""
-        if self.last_name.upper() == _QUIT:
-            self.has_quit = True
+        """Look closer at the noted command that begins here; True: it may pass."""
+        name = self.last_name.upper()
+        if name in _ENDING:
+            self.may_end = True
+            self.has_quit = self.has_quit or name == _QUIT
             return True
         command = parse(data, at)
         if command is None:

@@ -12,7 +12,7 @@ import structlog
 
 from proxy.access import Identity
 from proxy.directory import Database
-from proxy.errors import ClientError, RefusedError, error_reply
+from proxy.errors import ClientError, LostError, RefusedError, error_reply
 from proxy.farewell import Farewell
 from proxy.floor import Floor
 from proxy.handshake import HANDSHAKE_SECONDS, Begin, Close, Handshake, Login, read_login
@@ -267,7 +267,8 @@ class Session(asyncio.Protocol):
         self, database: Database, upstream: Upstream, replies: bytes, commands: bytes
     ) -> None:
         log.debug("session opened", **self._facts())
-        relay = self._relay = Relay(self.transport, upstream.transport, self._login_found, self._closed)
+        lost = LostError(database.name).reply
+        relay = self._relay = Relay(self.transport, upstream.transport, lost, self._login_found, self._closed)
         try:
             relay.start(replies + upstream.early(), commands + self._early, eof=self._eof)
             if upstream.closed:
@@ -283,6 +284,8 @@ class Session(asyncio.Protocol):
             tally = self._floor.tally(database.name)
             tally.bytes_from_clients += relay.from_client
             tally.bytes_from_database += relay.from_database
+            if relay.cut:
+                tally.ended("database_lost")
             self._relay = None
             log.debug(
                 "session closed",

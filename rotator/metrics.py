@@ -253,7 +253,8 @@ def _proxies(state: State) -> Iterator[Metric]:
     )
     ends = CounterMetricFamily(
         "valkeeper_sessions_ended",
-        "Sessions ended from outside: killed, drained, idle, or retired with the password that opened them.",
+        "Sessions that neither side ended as usual: killed, drained, idle, retired with the password that opened them, "
+        "or database_lost.",
         labels=["database", "cause"],
     )
     carried = CounterMetricFamily(

@@ -6,6 +6,8 @@ import socket
 import ssl
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.proxy.dialogues import AFTER_LOGIN, BEFORE_LOGIN, LOGIN, c
 from tests.proxy.proxykit import database
@@ -99,6 +101,44 @@ def test_before_a_login_in_pieces(name, pair):
 @pytest.mark.parametrize("name", AFTER_LOGIN)
 def test_in_a_session(name, pair):
     direct, through = pair.answers([LOGIN, *AFTER_LOGIN[name]])
+    assert through == direct
+
+
+_KEYS = st.sampled_from(["a", "b", "c"])
+_COMMANDS = st.one_of(
+    st.builds(lambda key, value: c("SET", key, value), _KEYS, st.binary(max_size=40)),
+    st.builds(c, st.sampled_from(["GET", "INCR", "LPOP", "WATCH", "DEL"]), _KEYS),
+    st.builds(lambda key, size: c("SET", key, "x" * size), _KEYS, st.sampled_from([511, 16_384, 70_000])),
+    st.builds(lambda key: c("LPUSH", key, "x", "y"), _KEYS),
+    st.builds(lambda key: c("BLPOP", key, "0.01"), _KEYS),
+    st.builds(lambda number: c("SELECT", number), st.integers(0, 3)),
+    st.builds(lambda number: c("HELLO", number), st.integers(2, 4)),
+    st.builds(lambda how: c("CLIENT", "REPLY", how), st.sampled_from(["ON", "OFF", "SKIP"])),
+    st.sampled_from(
+        [
+            LOGIN, c("AUTH", "legacy", "legacy-password"), c("AUTH", "legacy", "wrong"), c("AUTH"), c("ACL", "WHOAMI"),
+            c("HELLO", 3, "AUTH", "legacy", "legacy-password"), c("RESET"), c("MULTI"), c("EXEC"), c("DISCARD"),
+            c("SUBSCRIBE", "a"), c("UNSUBSCRIBE"), c("PUBLISH", "a", "x"), c("NOSUCH", "x"), c("PING"), c("HELLO"),
+            b"PING\r\n", b"auth legacy legacy-password\r\n", b'ECHO "a\\x41"\r\n', b"\r\n", b"*0\r\n", b"*-1\r\n",
+        ]
+    ),
+)  # fmt: skip
+_LAST_COMMANDS = st.sampled_from(
+    [b"", c("QUIT"), b"*1\r\n+PING\r\n", b"*x\r\n", b'ECHO "a\r\n', c("QUIT") + c("PING")]
+)
+# Out of whatever state the stream has led to, so that the end of the dialogue is answered.
+_HOME = [c("DISCARD"), c("UNSUBSCRIBE"), c("DISCARD"), c("CLIENT", "REPLY", "ON")]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    commands=st.lists(_COMMANDS, max_size=25),
+    last=_LAST_COMMANDS,
+    pieces=st.one_of(st.integers(1, 64), st.just(1 << 20)),
+)
+def test_any_stream_of_commands(pair, commands, last, pieces):
+    small = sum(len(command) for command in commands if command is not LOGIN) < 5000
+    direct, through = pair.answers([LOGIN, *commands, *_HOME, last], pieces if small else 1 << 16)
     assert through == direct
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.relay import Relay
 from proxy.resp import encode
 from tests.proxy.proxykit import database, eventually, token
 
@@ -124,6 +125,64 @@ def test_a_session_ends_with_its_database_connection(proxy, server):
         with server.client() as admin:
             admin.client_kill_filter(_id=int(answer.split(b":")[1]))
         assert sock.recv(100) == b""
+
+
+def test_a_client_whose_database_hangs_up_before_it_answers_reads_an_error(proxy, server):
+    with proxy.socket() as sock:
+        sock.sendall(b"AUTH app x\r\nCLIENT ID\r\n")
+        answer = b""
+        while answer.count(b"\r\n") < 2:
+            answer += sock.recv(100)
+        sock.sendall(b"BLPOP %b 0\r\n" % token().encode())
+        with server.client() as admin:
+            eventually(lambda: any(entry["cmd"] == "blpop" for entry in admin.client_list()))
+            admin.client_kill_filter(_id=int(answer.split(b":")[1]))
+        error = b"".join(iter(lambda: sock.recv(1000), b""))
+        assert error.startswith(b"-ERR valkeeper: database 'orders' hung up before it answered")
+        assert error.count(b"\r\n") == 1
+    counts = proxy.publisher.counters("orders", lambda counts: counts.ends)
+    assert counts.ends["database_lost"] >= 1
+
+
+class Nobody:
+    """A transport that goes nowhere."""
+
+    def __init__(self):
+        self.written = b""
+
+    def __getattr__(self, _name):
+        return lambda *_args, **_options: None
+
+    def write(self, data):
+        self.written += data
+
+
+@pytest.mark.parametrize(
+    ("commands", "replies", "more", "told"),
+    [
+        (b"PING\r\n", [], b"", True),
+        (b"PING\r\n", [b"+PONG\r\n"], b"", False),  # an error would answer the next command
+        (b"PING\r\n", [b"+PONG\r\n"], b"PING\r\n", True),
+        (b"GET k\r\n", [b"$5\r\nhel"], b"PING\r\n", False),  # it would become a part of the value
+        (b"MGET k l\r\n", [b"*2\r\n$1\r\na\r\n"], b"PING\r\n", False),
+        (b"GET k\r\n", [b"$1000\r\n" + b"x" * 1000 + b"\r\n"], b"PING\r\n", False),  # not kept
+        (b"QUIT\r\n", [], b"", False),
+        (b"SHUTDOWN\r\n", [], b"", False),
+        (b"*1\r\n+PING\r\n", [], b"", False),  # Redis hangs up by itself
+    ],
+)
+async def test_an_error_about_the_database_never_ends_up_inside_a_reply(commands, replies, more, told):
+    client = Nobody()
+    relay = Relay(client, Nobody(), b"-LOST\r\n", lambda: None, lambda: None)
+    relay.start(b"", commands, eof=False)
+    side = relay._database_side
+    for reply in replies:
+        side.data_received(reply)
+    if more:
+        relay.from_client += len(more)
+    relay._ssl = None
+    side.connection_lost(None)
+    assert client.written == b"".join(replies) + (b"-LOST\r\n" if told else b"")
 
 
 def test_a_client_that_does_not_read_costs_little(proxy, server, key):
