@@ -39,6 +39,7 @@ _BLOCKING = frozenset(
     b"BLPOP BRPOP BLMOVE BLMPOP BRPOPLPUSH BZPOPMIN BZPOPMAX BZMPOP XREAD XREADGROUP WAIT WAITAOF MONITOR".split()
 )
 
+_HANGS_UP = b"-ERR Protocol error"
 _SHORT = 512  # bytes of replies that may be looked at again when the database has gone
 _WAITING = _BLOCKING | frozenset(b"SUBSCRIBE PSUBSCRIBE SSUBSCRIBE".split())
 
@@ -241,7 +242,7 @@ class Relay:
         """The database's connection is gone: deliver what is left, and go."""
         self._database_gone = True
         if not self.finishing:
-            self.cut = not self.scanner.may_end
+            self.cut = not (self.scanner.may_end or self._database_side.told_why)
             if self.cut and self._database_side.owes_reply:
                 self._error = self._lost
         self.finishing = True
@@ -314,6 +315,11 @@ class _DatabaseSide(asyncio.Protocol):
         self._client = relay.client
         self._latest: bytes | None = b""  # what came last; None: too much to be kept
         self._heard_at = 0  # of `from_client`, when that came
+
+    @property
+    def told_why(self) -> bool:
+        """True where the last reply is the one behind which Redis hangs up. It is stricter than the scanner."""
+        return _HANGS_UP in (self._latest or b"")
 
     @property
     def owes_reply(self) -> bool:

@@ -166,6 +166,12 @@ class Nobody:
         (b"GET k\r\n", [b"$5\r\nhel"], b"PING\r\n", False),  # it would become a part of the value
         (b"MGET k l\r\n", [b"*2\r\n$1\r\na\r\n"], b"PING\r\n", False),
         (b"GET k\r\n", [b"$1000\r\n" + b"x" * 1000 + b"\r\n"], b"PING\r\n", False),  # not kept
+        (
+            b"*1\r\n$99999999999999999999\r\n",
+            [b"-ERR Protocol error: invalid bulk length\r\n"],
+            b"PING\r\n",
+            False,
+        ),
         (b"QUIT\r\n", [], b"", False),
         (b"SHUTDOWN\r\n", [], b"", False),
         (b"*1\r\n+PING\r\n", [], b"", False),  # Redis hangs up by itself
