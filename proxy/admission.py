@@ -14,6 +14,7 @@ from proxy.errors import CrowdedError, StormError
 
 __all__ = ["Admission", "Limits"]
 
+_FULL = "proxy.limits.{} is reached by {}; see who is connected with: valkeeper sessions"
 _BURST_SECONDS = 1.0  # a second's worth of connections may come at once
 
 
@@ -50,9 +51,11 @@ class Admission:
         """
         limits, who = self._limits, identity.uid
         if limits.connections is not None and self._identities.total() >= limits.connections:
-            raise CrowdedError("limits.connections is reached", reason="too_many_connections")
+            raise CrowdedError(
+                _FULL.format("connections", "all clients together"), reason="too_many_connections"
+            )
         if limits.per_identity is not None and self._identities[who] >= limits.per_identity:
-            raise CrowdedError(f"limits.per_identity is reached by {identity}", reason="too_many_of_identity")
+            raise CrowdedError(_FULL.format("per_identity", identity), reason="too_many_of_identity")
         with _counted(self._identities, who):
             yield
 
@@ -66,7 +69,7 @@ class Admission:
         most = self._limits.per_database
         if most is not None and self._databases[database] >= most:
             raise CrowdedError(
-                f"limits.per_database is reached by '{database}'", reason="too_many_to_database"
+                _FULL.format("per_database", f"database '{database}'"), reason="too_many_to_database"
             )
         with _counted(self._databases, database):
             yield
@@ -89,7 +92,7 @@ class Admission:
         wait = due - now
         if wait > patience:
             raise StormError(
-                f"too many clients connect to database '{database}' at once (limits.new_per_second); try again later",
+                f"too many clients connect to database '{database}' at once (proxy.limits.new_per_second); try again later",
                 reason="too_many_at_once",
             )
         self._turns[database] = due + 1 / rate

@@ -8,13 +8,13 @@ __all__ = ["keep_alive"]
 _IDLE_SECONDS = 60
 _PROBE_SECONDS = 15
 _PROBES = 4
-_UNACKNOWLEDGED_SECONDS = (
-    120  # Linux would retransmit for 15 minutes; a server busy with a script takes its time
-)
 
 
 def keep_alive(transport: asyncio.BaseTransport) -> None:
-    """Have a TCP connection end within two minutes of its peer's silent death. Does nothing to others."""
+    """Have an idle TCP connection end within two minutes of its peer's silent death. Does nothing to others.
+
+    Not TCP_USER_TIMEOUT: Linux would also cut off a living peer that does not read for so long.
+    """
     # The socket is uvloop's stand-in under uvloop and asyncio's otherwise; both know setsockopt.
     sock = transport.get_extra_info("socket")
     if sock.family == socket.AF_UNIX:
@@ -25,6 +25,5 @@ def keep_alive(transport: asyncio.BaseTransport) -> None:
         (socket.TCP_KEEPIDLE, _IDLE_SECONDS),
         (socket.TCP_KEEPINTVL, _PROBE_SECONDS),
         (socket.TCP_KEEPCNT, _PROBES),
-        (socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_SECONDS * 1000),
     ):
         sock.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -41,7 +41,6 @@ _BLOCKING = frozenset(
 
 _HANGS_UP = b"-ERR Protocol error"
 _SHORT = 512  # bytes of replies that may be looked at again when the database has gone
-_WAITING = _BLOCKING | frozenset(b"SUBSCRIBE PSUBSCRIBE SSUBSCRIBE".split())
 
 
 class Relay:
@@ -116,8 +115,8 @@ class Relay:
 
     @property
     def waits(self) -> bool:
-        """True where the client's latest command waits for an element or for messages, maybe for ever."""
-        return self.scanner.last_name.upper() in _WAITING
+        """True where the client listens for messages, or for the answer to whole commands: it may wait for ever."""
+        return self.scanner.listens or (self.scanner.at_boundary and self._database_side.unanswered)
 
     def start(self, replies: bytes, commands: bytes, *, eof: bool) -> None:
         """Take both connections over.
@@ -322,9 +321,14 @@ class _DatabaseSide(asyncio.Protocol):
         return _HANGS_UP in (self._latest or b"")
 
     @property
+    def unanswered(self) -> bool:
+        """True where the client has sent something since the database last spoke."""
+        return self._relay.from_client > self._heard_at
+
+    @property
     def owes_reply(self) -> bool:
-        """True where the client has surely sent a command behind the last reply, and an error fits between the two."""
-        return self._relay.from_client > self._heard_at and _is_whole(self._latest)
+        """True where an answer is surely missing, and an error fits in its place."""
+        return self.unanswered and _is_whole(self._latest)
 
     def data_received(self, data: bytes) -> None:
         relay = self._relay

@@ -12,7 +12,9 @@ __all__ = ["CommandScanner"]
 _LONGEST_NAME = 16  # of the names anybody asks about; longer ones are not looked at
 _QUIT = b"QUIT"
 _ENDING = frozenset((_QUIT, b"SHUTDOWN", b"POST", b"HOST:"))  # to which Redis answers by hanging up
-_NOTED = frozenset((b"AUTH", b"HELLO")) | _ENDING
+_LISTENING = frozenset((b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE", b"MONITOR"))
+_RESET = b"RESET"
+_NOTED = frozenset((b"AUTH", b"HELLO", _RESET)) | _ENDING | _LISTENING
 _ARRAY, _BULK = b"*$"
 
 
@@ -23,17 +25,30 @@ class CommandScanner:
         commands: how many were let through, or at least begun.
         found: the AUTH or HELLO at which the scan stopped; `take` gives its bytes and lets the scan go on.
         has_quit: True once a QUIT was let through.
+        listens: True once a SUBSCRIBE of any kind or a MONITOR was let through, until a RESET.
         may_end: True once anything was let through for which the database may hang up.
         last_name: the name of the latest command, as sent, where it has at most 16 bytes.
         lost: True once the bytes are not RESP. The database closes such a connection, so they pass unseen.
     """
 
-    __slots__ = ("_args", "_held", "_skip", "commands", "found", "has_quit", "last_name", "lost", "may_end")
+    __slots__ = (
+        "_args",
+        "_held",
+        "_skip",
+        "commands",
+        "found",
+        "has_quit",
+        "last_name",
+        "listens",
+        "lost",
+        "may_end",
+    )
 
     def __init__(self) -> None:
         self.commands = 0
         self.found: Command | None = None
         self.has_quit = False
+        self.listens = False
         self.may_end = False
         self.last_name = b""
         self.lost = False
@@ -139,6 +154,9 @@ class CommandScanner:
         if name in _ENDING:
             self.may_end = True
             self.has_quit = self.has_quit or name == _QUIT
+            return True
+        if name in _LISTENING or name == _RESET:
+            self.listens = name != _RESET
             return True
         command = parse(data, at)
         if command is None:

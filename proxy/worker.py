@@ -201,7 +201,9 @@ class Worker:
         while True:
             await asyncio.sleep(idleness.pause)
             for session in idleness.look(tuple(self._sessions), time.monotonic()):
-                session.end(f"idle for more than {longest:g} s (limits.idle_timeout); connect again", "idle")
+                session.end(
+                    f"idle for more than {longest:g} s (proxy.limits.idle_timeout); connect again", "idle"
+                )
 
     async def _report_regularly(self) -> None:
         while True:

@@ -45,7 +45,7 @@ class Looks:
         error: AwsError | None,
         *,
         times: int,
-        until_due: Callable[[], float | None],
+        until_due: float | None,
     ) -> float:
         """How long to wait after a run.
 
@@ -56,17 +56,18 @@ class Looks:
             outcome: of the run; None where it failed.
             error: why it failed.
             times: how many runs in a row failed or had to wait, this one included.
-            until_due: seconds until the next rotation of the schedule; None: none is scheduled. Asked after a good run.
+            until_due: seconds until the next rotation of the schedule; None: none is scheduled.
         """
         if is_stuck(None, error):
             return self._most
         if error is not None or (outcome is not None and outcome.result is Result.WAITING):
             return min(self._backoff(times), self._most)
         look = self._most * (0.8 + 0.2 * self._chance())
-        until = until_due()
-        if until is None or until <= 0:  # due, and yet nothing was done: blocked, so the next look will do
+        if (
+            until_due is None or until_due <= 0
+        ):  # due, and yet nothing was done: blocked, so the next look will do
             return look
-        return min(look, until + self._chance() * self._spread)
+        return min(look, until_due + self._chance() * self._spread)
 
     def _backoff(self, times: int) -> float:
         return self._chance() * min(_RETRY_FIRST * 2.0 ** min(times, 10), _RETRY_MOST) + _RETRY_LEAST

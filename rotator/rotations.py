@@ -325,10 +325,8 @@ class Rotations:
             delay = 0.0
         else:
             times = entry.waits if waiting else entry.standing.failures
-            standing = entry.standing
-            delay = self._looks.after(
-                outcome, error, times=times, until_due=lambda: self._until_due(standing)
-            )
+            until_due = self._until_due(entry.standing)
+            delay = self._looks.after(outcome, error, times=times, until_due=until_due)
         self._queue.put(key, now + delay)
         self._on_schedule()
 

@@ -112,6 +112,19 @@ class Server:
             self.process = None
 
 
+class Nobody:
+    """A transport that goes nowhere."""
+
+    def __init__(self):
+        self.written = b""
+
+    def __getattr__(self, _name):
+        return lambda *_args, **_options: None
+
+    def write(self, data):
+        self.written += data
+
+
 def credential(name="app", *, version="v1", current="app-current", previous="app-previous", kind="managed"):
     return Credential(
         key=f"elasticache/us-east-1/1/user/{name}", kind=kind, username=name, version=version,

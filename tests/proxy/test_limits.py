@@ -12,8 +12,9 @@ from proxy.admission import Admission, Limits
 from proxy.errors import CrowdedError, StormError
 from proxy.idleness import Idleness
 from proxy.keepalive import keep_alive
+from proxy.relay import Relay, _ClientSide
 from proxy.settings import LimitSettings
-from tests.proxy.proxykit import credential, database, directory, eventually
+from tests.proxy.proxykit import Nobody, credential, database, directory, eventually
 
 FULL = b"-ERR max number of clients reached\r\n"
 LOGIN = b"AUTH app x\r\n"
@@ -98,7 +99,7 @@ async def test_who_would_wait_too_long_is_told_at_once_and_takes_no_turn(monkeyp
     door, clock = admission(new_per_second=2)
     await waits(door, clock, monkeypatch, 4, patience=1.0)
     for _ in range(3):
-        with pytest.raises(StormError, match=r"limits\.new_per_second"):
+        with pytest.raises(StormError, match=r"proxy\.limits\.new_per_second"):
             await door.turn("orders", 1.0)
     await door.turn("carts", 0.0)
     clock.now += 0.5
@@ -185,6 +186,33 @@ def test_a_storm_is_turned_away_with_an_error(limited):
     assert b"limits.new_per_second" in proxy.say(LOGIN)
     counts = proxy.publisher.counters("orders", lambda counts: counts.failures)
     assert counts.failures == {"too_many_at_once": 1}
+
+
+@pytest.mark.parametrize(
+    ("says", "answers", "waits"),
+    [
+        (b"SUBSCRIBE idle-channel\r\n", 1, True),
+        (b"HELLO 3\r\nSUBSCRIBE idle-channel\r\nPING\r\n", 3, True),  # what it said last matters not
+        (b"MONITOR\r\n", 1, True),
+        (b"BLPOP idle-list 0\r\n", 0, True),
+        (b"BLPOP idle-list 0\r\nPING\r\n", 0, True),
+        (b"PING\r\n", 1, False),
+        (b"SUBSCRIBE idle-channel\r\nRESET\r\n", 2, False),
+        (b"PING\r\n*2\r\n$4\r\nECHO\r\n$9\r\nhalf", 1, False),  # nobody waits for the rest of it but we
+    ],
+)
+async def test_who_waits_for_messages_or_an_answer_is_not_idle(says, answers, waits):
+    relay = Relay(Nobody(), Nobody(), b"", lambda: None, lambda: None)
+    relay.start(b"", b"", eof=False)
+    side = _ClientSide(relay)
+    for command in says.splitlines(keepends=True):
+        side.data_received(command)
+        if relay.scanner.found is not None:
+            relay.pass_login(b"")
+        if answers:
+            relay._database_side.data_received(b"+OK\r\n")
+            answers -= 1
+    assert relay.waits is waits
 
 
 def test_an_idle_client_is_told_why_it_ends_and_a_blocked_one_is_not_idle(limited):

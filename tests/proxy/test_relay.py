@@ -11,7 +11,7 @@ import pytest
 
 from proxy.relay import Relay
 from proxy.resp import encode
-from tests.proxy.proxykit import database, eventually, token
+from tests.proxy.proxykit import Nobody, database, eventually, token
 
 MIB = 1024 * 1024
 
@@ -116,45 +116,35 @@ def test_a_protocol_error_is_told_by_the_database(proxy):
     )
 
 
+def logged_in(sock):
+    """Log in, and say which client of the database this is."""
+    sock.sendall(b"AUTH app x\r\nCLIENT ID\r\n")
+    answer = b""
+    while answer.count(b"\r\n") < 2:
+        answer += sock.recv(100)
+    return int(answer.split(b":")[1])
+
+
 def test_a_session_ends_with_its_database_connection(proxy, server):
     with proxy.socket() as sock:
-        sock.sendall(b"AUTH app x\r\nCLIENT ID\r\n")
-        answer = b""
-        while answer.count(b"\r\n") < 2:
-            answer += sock.recv(100)
+        number = logged_in(sock)
         with server.client() as admin:
-            admin.client_kill_filter(_id=int(answer.split(b":")[1]))
+            admin.client_kill_filter(_id=number)
         assert sock.recv(100) == b""
 
 
 def test_a_client_whose_database_hangs_up_before_it_answers_reads_an_error(proxy, server):
     with proxy.socket() as sock:
-        sock.sendall(b"AUTH app x\r\nCLIENT ID\r\n")
-        answer = b""
-        while answer.count(b"\r\n") < 2:
-            answer += sock.recv(100)
+        number = logged_in(sock)
         sock.sendall(b"BLPOP %b 0\r\n" % token().encode())
         with server.client() as admin:
             eventually(lambda: any(entry["cmd"] == "blpop" for entry in admin.client_list()))
-            admin.client_kill_filter(_id=int(answer.split(b":")[1]))
+            admin.client_kill_filter(_id=number)
         error = b"".join(iter(lambda: sock.recv(1000), b""))
         assert error.startswith(b"-ERR valkeeper: database 'orders' hung up before it answered")
         assert error.count(b"\r\n") == 1
     counts = proxy.publisher.counters("orders", lambda counts: counts.ends)
     assert counts.ends["database_lost"] >= 1
-
-
-class Nobody:
-    """A transport that goes nowhere."""
-
-    def __init__(self):
-        self.written = b""
-
-    def __getattr__(self, _name):
-        return lambda *_args, **_options: None
-
-    def write(self, data):
-        self.written += data
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a try to log in proves, on a real server."""
 
 import asyncio
+import socket
 import ssl
 
 import pytest
@@ -8,7 +9,7 @@ from pydantic import SecretStr
 
 from discovery import model
 from proxy.directory import Tls
-from proxy.upstream import LoginOutcome, login
+from proxy.upstream import LoginOutcome, dial, login
 from tests.proxy.proxykit import free_port
 
 
@@ -94,3 +95,12 @@ async def test_a_server_that_says_something_else_proves_nothing(server, says, re
         result = await attempt(server, host="localhost", port=port, timeout=0.3 if says is None else 5)
         finished.set()
     assert (result.outcome, result.reason) == (LoginOutcome.UNREACHABLE, reason)
+
+
+async def test_a_connection_to_a_database_is_kept_alive(server):
+    upstream = await dial("localhost", server.port, Tls(ca_file=str(server.ca_file)))
+    sock = upstream.transport.get_extra_info("socket")
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+    upstream.close()

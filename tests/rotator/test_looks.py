@@ -25,7 +25,7 @@ def looks(chance=1.0, minutes=15):
 
 
 def pause(made, outcome=None, error=None, times=1, until=None):
-    return made.after(outcome, error, times=times, until_due=lambda: until)
+    return made.after(outcome, error, times=times, until_due=until)
 
 
 def failure(kind):
