@@ -21,6 +21,7 @@ class DatabaseCounters(Record):
     bytes_from_database: int = 0
     failures: Mapping[str, int] = Field(default_factory=dict)  # refused connections, by reason
     ends: Mapping[str, int] = Field(default_factory=dict)  # sessions ended from outside, by cause
+    renewals: Mapping[str, int] = Field(default_factory=dict)  # of open connections' tokens, by outcome
     connect_seconds: tuple[int, ...] = (0,) * (
         len(CONNECT_SECONDS_BOUNDS) + 1
     )  # dial + TLS + AUTH, by bucket
@@ -35,6 +36,7 @@ class DatabaseCounters(Record):
             bytes_from_database=self.bytes_from_database + other.bytes_from_database,
             failures=_sum(self.failures, other.failures),
             ends=_sum(self.ends, other.ends),
+            renewals=_sum(self.renewals, other.renewals),
             connect_seconds=tuple(
                 a + b for a, b in zip(self.connect_seconds, other.connect_seconds, strict=True)
             ),

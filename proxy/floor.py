@@ -28,6 +28,7 @@ class Tally:
         self.bytes_from_database = 0
         self.failures: dict[str, int] = {}
         self.ends: dict[str, int] = {}
+        self.renewals: dict[str, int] = {}
         self._connect_seconds = [0] * (len(CONNECT_SECONDS_BOUNDS) + 1)
         self._connect_seconds_sum = 0.0
 
@@ -38,6 +39,10 @@ class Tally:
     def ended(self, cause: str) -> None:
         """Count a session ended from outside."""
         self.ends[cause] = self.ends.get(cause, 0) + 1
+
+    def renewal(self, outcome: str) -> None:
+        """Count what became of a fresh token for an open connection."""
+        self.renewals[outcome] = self.renewals.get(outcome, 0) + 1
 
     def connected(self, seconds: float) -> None:
         """Count a client let in, and how long dial, TLS and AUTH took."""
@@ -54,6 +59,7 @@ class Tally:
             bytes_from_database=self.bytes_from_database + from_database,
             failures=dict(self.failures),
             ends=dict(self.ends),
+            renewals=dict(self.renewals),
             connect_seconds=tuple(self._connect_seconds),
             connect_seconds_sum=self._connect_seconds_sum,
         )
@@ -89,6 +95,10 @@ class Floor:
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._reported: dict[str, float] = {}
         self._vouched: dict[tuple[str, str], tuple[str, float]] = {}
+
+    def now(self) -> float:
+        """Seconds by the clock that only grows."""
+        return self._clock()
 
     def tally(self, database: str) -> Tally:
         """The counts of a database."""

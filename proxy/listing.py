@@ -10,13 +10,14 @@ _LONGEST_NAME = 128  # of a user or database, in characters
 
 def record_of(session: Session) -> SessionRecord:
     """What a list of sessions shows of one."""
+    guest = session.guest
     return SessionRecord(
         id=session.id,
-        identity=str(session.identity),
-        uid=session.identity.uid,
-        pid=session.identity.pid,
-        database=_shown(session.database),
-        user=None if session.user is None else _shown(session.user),
+        identity=str(guest.identity),
+        uid=guest.identity.uid,
+        pid=guest.identity.pid,
+        database=_shown(guest.database),
+        user=None if guest.user is None else _shown(guest.user),
         state=session.state,
         since=session.since,
         commands=session.commands,

@@ -18,7 +18,7 @@ from proxy.handshake import Login
 from proxy.resp import encode
 from proxy.upstream import Upstream, dial, is_rejection
 
-__all__ = ["Accepted", "connect", "log_in", "working_password"]
+__all__ = ["Accepted", "ask", "connect", "log_in", "working_password"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,16 @@ async def connect(floor: Floor, database: Database, deadline: float) -> Upstream
     """
     async with _in_time(floor, database, deadline):
         return await dial(database.host, database.port, database.tls, ca_file=floor.settings.ca_file)
+
+
+async def ask(floor: Floor, database: Database, upstream: Upstream, command: bytes, deadline: float) -> bytes:
+    """Send one command, and give its whole reply.
+
+    Raises:
+        UnreachableError: as the client is to read it.
+    """
+    async with _in_time(floor, database, deadline):
+        return await upstream.ask(command)
 
 
 @asynccontextmanager

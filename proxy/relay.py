@@ -14,13 +14,11 @@ reply. One that waits for none is hung up on as by Redis: an error that nobody a
 """
 
 import asyncio
-import contextlib
-import ssl
 from collections.abc import Callable
 
-from proxy.errors import ProtocolError
+from proxy.database_side import DatabaseSide, LastReplies, Unheard
 from proxy.farewell import Farewell
-from proxy.resp import reply_end
+from proxy.interlude import Interlude
 from proxy.scanner import CommandScanner
 
 __all__ = ["HIGH_WATER", "Relay"]
@@ -29,7 +27,6 @@ HIGH_WATER = 256 * 1024
 """Bytes that may wait to be written before the other side is no longer read."""
 
 _QUIT = b"*1\r\n$4\r\nQUIT\r\n"
-_OK = b"+OK\r\n"
 _PATIENCE = 10.0  # seconds without a byte that a database may take to finish what the client asked for
 _BLOCKED_PATIENCE = (
     0.25  # the same for a command that may wait for ever; Redis itself would free the client at once
@@ -38,9 +35,6 @@ _CLOSE_SECONDS = 10.0  # how long a database may take to read the last of it
 _BLOCKING = frozenset(
     b"BLPOP BRPOP BLMOVE BLMPOP BRPOPLPUSH BZPOPMIN BZPOPMAX BZMPOP XREAD XREADGROUP WAIT WAITAOF MONITOR".split()
 )
-
-_HANGS_UP = b"-ERR Protocol error"
-_SHORT = 512  # bytes of replies that may be looked at again when the database has gone
 
 
 class Relay:
@@ -68,11 +62,12 @@ class Relay:
         "_database_side",
         "_eof",
         "_error",
+        "_held_up",
+        "_interlude",
         "_lost",
         "_on_closed",
         "_patience",
         "_pauses",
-        "_ssl",
         "_timer",
         "client",
         "cut",
@@ -99,7 +94,6 @@ class Relay:
         self.from_database = 0
         self.on_login = on_login
         self._on_closed = on_closed
-        self._ssl: ssl.SSLObject | None = database.get_extra_info("ssl_object")
         self._eof = False
         self.finishing = False
         self.cut = False
@@ -111,12 +105,14 @@ class Relay:
         self._timer: asyncio.TimerHandle | None = None
         self._client_gone = False
         self._database_gone = False
-        self._database_side: _DatabaseSide = _DatabaseSide(self)
+        self._database_side = DatabaseSide(self)
+        self._interlude = False
+        self._held_up = False  # the client has said something during an interlude
 
     @property
     def waits(self) -> bool:
         """True where the client listens for messages, or for the answer to whole commands: it may wait for ever."""
-        return self.scanner.listens or (self.scanner.at_boundary and self._database_side.unanswered)
+        return self.scanner.mode.listens or (self.scanner.at_boundary and self._database_side.unanswered)
 
     def start(self, replies: bytes, commands: bytes, *, eof: bool) -> None:
         """Take both connections over.
@@ -158,11 +154,57 @@ class Relay:
         if self.finishing:
             return
         self.database.write(command)
-        passed = self.scanner.feed(b"")
+        self._pass_held()
+
+    def _pass_held(self) -> None:
+        passed = self.scanner.go_on()
         if passed:
             self.database.write(passed)
-        if self._eof and self.scanner.found is None:
+        if self._eof and not self.scanner.stopped:
             self._finish_after_client()
+
+    def interlude(self, question: bytes, on_answer: Callable[[bytes], None]) -> str | None:
+        """Ask the database something of Valkeeper's own, as soon as it has answered all that the client asked.
+
+        Args:
+            question: the command, of which the reply is one line.
+            on_answer: gets that line, without its end; not called where the session ends before.
+
+        Returns:
+            Why not now; None: it is under way.
+        """
+        if self._interlude:
+            return "the database has not answered all that it was asked"
+        if self.finishing or self.scanner.stopped or not self.scanner.at_boundary:
+            return "it was inside a command"
+        obstacle = self.scanner.mode.obstacle(self.scanner.commands, pushes=self._database_side.pushes)
+        if obstacle is None:
+            self.scanner.stop()
+            self._interlude = True
+            Interlude(self, self._database_side, question, on_answer)
+        return obstacle
+
+    def interlude_over(self) -> None:
+        """Go on as before the interlude."""
+        self._interlude = False
+        if self.finishing:
+            self._say_goodbye()
+            return
+        self.database.set_protocol(self._database_side)
+        self._pass_held()
+        if self.scanner.found is not None:
+            self.on_login()
+        if self._held_up:
+            self._held_up = False
+            self.resume()
+
+    def stopped(self) -> None:
+        """The client has said more than the scanner lets pass."""
+        if self.scanner.found is not None:
+            self.on_login()
+        elif not self._held_up:
+            self._held_up = True
+            self.pause()
 
     def abort(self) -> None:
         """Cut both connections, where they are still there."""
@@ -180,68 +222,66 @@ class Relay:
     def client_eof(self) -> None:
         """The client sends nothing more; it may still read."""
         self._eof = True
-        if self.scanner.found is None:
+        if self._interlude and self.scanner.held:
+            self._watch(self._last_patience())  # what is held goes first
+        elif self.scanner.found is None:
             self._finish_after_client()
 
     def _finish_after_client(self) -> None:
+        self._finish(b"", self._last_patience())
+
+    def _last_patience(self) -> float:
         blocked = not self.scanner.at_boundary or self.scanner.last_name.upper() in _BLOCKING
-        self._finish(b"", _BLOCKED_PATIENCE if blocked else _PATIENCE)
+        return _BLOCKED_PATIENCE if blocked else _PATIENCE
 
     def _finish(self, error: bytes, patience: float) -> None:
         if self.finishing:
             return
         self.finishing = True
         self._error = error
-        self._patience = patience
         if not self._eof:
             self.pause()
+        if not self._interlude:
+            self._say_goodbye()
+        self._watch(patience)
+
+    def _say_goodbye(self) -> None:
         # A client that has said QUIT itself gets the +OK and nothing after it.
-        can_quit = self.scanner.at_boundary and not self.scanner.has_quit
-        last = _LastReplies(self, strip=can_quit)
+        can_quit = self.scanner.at_boundary and not self.scanner.mode.has_quit
+        last = LastReplies(self, strip=can_quit)
         self._database_side = last
         self.database.set_protocol(last)
         if can_quit:
             self.database.write(_QUIT)
-        self._activity = self._progress()
-        self._watch()
 
-    def _watch(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._patience, self._look)
+    def _watch(self, patience: float) -> None:
+        """Give up on a database that says nothing for `patience` seconds."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._patience = patience
+        self._activity = self._progress()
+        self._timer = asyncio.get_running_loop().call_later(patience, self._look)
 
     def _look(self) -> None:
-        """Give up on a database that has said nothing for `patience`, or go on waiting."""
-        activity = self._progress()
-        if activity != self._activity:
-            self._activity = activity
-            self._watch()
+        if self._progress() != self._activity:
+            self._watch(self._patience)
         elif self.client.get_write_buffer_size() == 0:
+            self.finishing = True
             self.database.abort()
         elif self._error:
             self.abort()  # the client reads nothing, so it could not read the error either
         else:
-            self._watch()
+            self._watch(self._patience)
 
     def _progress(self) -> tuple[int, int]:
         """Differs as long as the database answers, or takes what it was sent."""
         return self.from_database, self.database.get_write_buffer_size()
 
-    def unread(self) -> bytes:
-        """What the lost database had said while it was not read.
-
-        uvloop drops what it has received and not yet decrypted when the connection ends during a pause (its
-        `SSLProtocol.eof_received`); at most its buffer of 256 KiB. The SSL object still has it.
-        """
-        parts = []
-        with contextlib.suppress(ssl.SSLError):  # it wants more, or the rest was cut
-            while self._ssl is not None and (data := self._ssl.read(HIGH_WATER)):
-                parts.append(data)
-        return b"".join(parts)
-
     def database_lost(self) -> None:
         """The database's connection is gone: deliver what is left, and go."""
         self._database_gone = True
         if not self.finishing:
-            self.cut = not (self.scanner.may_end or self._database_side.told_why)
+            self.cut = not (self.scanner.mode.may_end or self._database_side.told_why)
             if self.cut and self._database_side.owes_reply:
                 self._error = self._lost
         self.finishing = True
@@ -250,7 +290,7 @@ class Relay:
         if self._client_gone:
             self._on_closed()
         else:
-            error = self._error if self._database_side.ends_reply and not self.scanner.has_quit else b""
+            error = self._error if self._database_side.ends_reply and not self.scanner.mode.has_quit else b""
             Farewell(self.client, error, self.client_lost, eof=self._eof)
 
     def client_lost(self) -> None:
@@ -262,7 +302,7 @@ class Relay:
         if self._database_gone:
             self._on_closed()
             return
-        self.database.set_protocol(_Unheard(self))
+        self.database.set_protocol(Unheard(self))
         self.database.close()
         self._timer = asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self.database.abort)
 
@@ -285,8 +325,8 @@ class _ClientSide(asyncio.Protocol):
         passed = self._scanner.feed(data)
         if passed:
             self._database.write(passed)
-        if self._scanner.found is not None:
-            relay.on_login()
+        if self._scanner.stopped:
+            relay.stopped()
 
     def eof_received(self) -> bool:
         self._relay.client_eof()
@@ -302,99 +342,3 @@ class _ClientSide(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
         self._relay.client_lost()
-
-
-class _DatabaseSide(asyncio.Protocol):
-    """What the database's transport calls."""
-
-    ends_reply = True
-
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
-        self._client = relay.client
-        self._latest: bytes | None = b""  # what came last; None: too much to be kept
-        self._heard_at = 0  # of `from_client`, when that came
-
-    @property
-    def told_why(self) -> bool:
-        """True where the last reply is the one behind which Redis hangs up. It is stricter than the scanner."""
-        return _HANGS_UP in (self._latest or b"")
-
-    @property
-    def unanswered(self) -> bool:
-        """True where the client has sent something since the database last spoke."""
-        return self._relay.from_client > self._heard_at
-
-    @property
-    def owes_reply(self) -> bool:
-        """True where an answer is surely missing, and an error fits in its place."""
-        return self.unanswered and _is_whole(self._latest)
-
-    def data_received(self, data: bytes) -> None:
-        relay = self._relay
-        relay.from_database += len(data)
-        self._latest = data if len(data) <= _SHORT else None
-        self._heard_at = relay.from_client
-        self._client.write(data)
-
-    def pause_writing(self) -> None:
-        self._relay.pause()
-
-    def resume_writing(self) -> None:
-        self._relay.resume()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
-        if not self._client.is_closing():
-            self._deliver_rest()
-        self._relay.database_lost()
-
-    def _deliver_rest(self) -> None:
-        if data := self._relay.unread():
-            self.data_received(data)
-
-
-def _is_whole(replies: bytes | None) -> bool:
-    """Whether these are whole replies, by all appearance."""
-    if replies is None:
-        return False
-    at: int | None = 0
-    with contextlib.suppress(ProtocolError):
-        while at is not None and at < len(replies):
-            at = reply_end(replies, at)
-        return at == len(replies)
-    return False
-
-
-class _Unheard(asyncio.Protocol):
-    """The database's side once nobody is there to hear it."""
-
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
-        self._relay.database_lost()
-
-
-class _LastReplies(_DatabaseSide):
-    """The database's side once QUIT is under way: its +OK is not the client's."""
-
-    def __init__(self, relay: Relay, *, strip: bool) -> None:
-        super().__init__(relay)
-        self._strip = strip
-        self._tail = b""
-        self.ends_reply = True
-
-    def data_received(self, data: bytes) -> None:
-        self._relay.from_database += len(data)
-        data = self._tail + data
-        self._tail = data[-len(_OK) :]
-        data = data[: -len(_OK)]
-        if data:
-            self._client.write(data)
-
-    def _deliver_rest(self) -> None:
-        super()._deliver_rest()
-        if self._tail and not (self._strip and self._tail == _OK):
-            self._client.write(self._tail)
-            # No QUIT was answered, so this is a reply's end only if it looks like one.
-            self.ends_reply = self._tail.endswith(b"\r\n")

@@ -9,7 +9,16 @@ from typing import NamedTuple
 
 from proxy.errors import ProtocolError
 
-__all__ = ["MAX_LINE", "Command", "CommandReader", "encode", "parse", "reply_end", "split_inline"]
+__all__ = [
+    "MAX_LINE",
+    "Command",
+    "CommandReader",
+    "FrameSkipper",
+    "encode",
+    "parse",
+    "reply_end",
+    "split_inline",
+]
 
 MAX_LINE = 64 * 1024
 """Longest header or inline command, in bytes (PROTO_INLINE_MAX_SIZE)."""
@@ -217,6 +226,7 @@ class CommandReader:
 
 _AGGREGATES = {ord("*"): 1, ord("~"): 1, ord(">"): 1, ord("%"): 2, ord("|"): 2}
 _BULKS = frozenset(b"$=!")
+_SCALARS = frozenset(b"+-:_,#(")
 _ATTRIBUTE = ord("|")
 
 
@@ -232,21 +242,63 @@ def reply_end(data: bytes, start: int = 0) -> int | None:
         end = data.find(b"\r\n", at)
         if end < 0:
             return None
-        kind = data[at]
-        line = data[at + 1 : end]
-        at = end + 2
-        outstanding -= 1
-        if kind in _BULKS or kind in _AGGREGATES:
-            if not _INTEGER.match(line):
-                raise ProtocolError("invalid reply length")
-            length = int(line)
-            if kind in _AGGREGATES:
-                outstanding += max(length, 0) * _AGGREGATES[kind]
-                outstanding += kind == _ATTRIBUTE  # what it describes follows
-            elif length >= 0:
-                at += length + 2
-                if at > len(data):
-                    return None
-        elif kind not in b"+-:_,#(":
-            raise ProtocolError(f"invalid reply type byte {kind}")
+        elements, payload = _announced(data[at], data[at + 1 : end])
+        at = end + 2 + payload
+        if payload and at > len(data):
+            return None
+        outstanding += elements - 1
     return at
+
+
+def _announced(kind: int, line: bytes) -> tuple[int, int]:
+    """What follows the first line of a reply: how many elements, and how many bytes, the line end included."""
+    if kind in _SCALARS:
+        return 0, 0
+    if kind not in _BULKS and kind not in _AGGREGATES:
+        raise ProtocolError(f"invalid reply type byte {kind}")
+    if not _INTEGER.match(line):
+        raise ProtocolError("invalid reply length")
+    length = int(line)
+    if kind in _BULKS:
+        return 0, length + 2 if length >= 0 else 0
+    # What an attribute describes follows it.
+    return max(length, 0) * _AGGREGATES[kind] + (kind == _ATTRIBUTE), 0
+
+
+class FrameSkipper:
+    """Finds where a reply ends in a stream of which nothing is kept but an unfinished line."""
+
+    __slots__ = ("_line", "_outstanding", "_payload")
+
+    def __init__(self) -> None:
+        self._line = b""  # the beginning of the current line
+        self._outstanding = 0  # elements that have not begun
+        self._payload = 0  # bytes of the current element still to come
+
+    @property
+    def inside(self) -> bool:
+        """True where the end has not come yet."""
+        return bool(self._outstanding or self._payload)
+
+    def skip(self, data: bytes, at: int) -> int:
+        """Past the reply that begins at `at`, or that began earlier; the end of `data` where it goes on.
+
+        Raises:
+            ProtocolError: this is not a reply.
+        """
+        if not self.inside:
+            self._outstanding = 1
+        while at < len(data) and self.inside:
+            if self._payload:
+                taken = min(self._payload, len(data) - at)
+                self._payload -= taken
+                at += taken
+                continue
+            end = data.find(b"\n", at) + 1
+            self._line += data[at : end or len(data)]
+            at = end or len(data)
+            if end:
+                elements, self._payload = _announced(self._line[0], self._line[1:-2])
+                self._outstanding += elements - 1
+                self._line = b""
+        return at

@@ -1,20 +1,19 @@
 """Follows a client's commands through a stream without holding it, and stops where one might log in.
 
 Everything passes at once, whatever its size; payloads are skipped by their length and never copied. Only the head
-of a command whose name has not arrived yet, and an incomplete AUTH or HELLO, are held back.
+of a command whose name has not arrived yet, and an incomplete AUTH, HELLO or CLIENT, are held back.
 """
 
 from proxy.errors import ProtocolError
+from proxy.mode import LOOKED_AT, Mode
 from proxy.resp import MAX_LINE, Command, parse
 
 __all__ = ["CommandScanner"]
 
 _LONGEST_NAME = 16  # of the names anybody asks about; longer ones are not looked at
-_QUIT = b"QUIT"
-_ENDING = frozenset((_QUIT, b"SHUTDOWN", b"POST", b"HOST:"))  # to which Redis answers by hanging up
-_LISTENING = frozenset((b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE", b"MONITOR"))
-_RESET = b"RESET"
-_NOTED = frozenset((b"AUTH", b"HELLO", _RESET)) | _ENDING | _LISTENING
+_LOGINS = frozenset((b"AUTH", b"HELLO"))
+_READ = _LOGINS | {b"CLIENT"}  # whose arguments matter
+_NOTED = _READ | LOOKED_AT
 _ARRAY, _BULK = b"*$"
 
 
@@ -24,9 +23,8 @@ class CommandScanner:
     Attributes:
         commands: how many were let through, or at least begun.
         found: the AUTH or HELLO at which the scan stopped; `take` gives its bytes and lets the scan go on.
-        has_quit: True once a QUIT was let through.
-        listens: True once a SUBSCRIBE of any kind or a MONITOR was let through, until a RESET.
-        may_end: True once anything was let through for which the database may hang up.
+        stopped: True where everything is held back: behind `found`, or since `stop`.
+        mode: what the commands let through have made of the connection.
         last_name: the name of the latest command, as sent, where it has at most 16 bytes.
         lost: True once the bytes are not RESP. The database closes such a connection, so they pass unseen.
     """
@@ -37,19 +35,17 @@ class CommandScanner:
         "_skip",
         "commands",
         "found",
-        "has_quit",
         "last_name",
-        "listens",
         "lost",
-        "may_end",
+        "mode",
+        "stopped",
     )
 
     def __init__(self) -> None:
         self.commands = 0
         self.found: Command | None = None
-        self.has_quit = False
-        self.listens = False
-        self.may_end = False
+        self.stopped = False
+        self.mode = Mode()
         self.last_name = b""
         self.lost = False
         self._held = b""  # arrived and neither passed on nor dropped
@@ -73,7 +69,7 @@ class CommandScanner:
             self._held = b""
         if self.lost:
             return data
-        if self.found is not None:
+        if self.stopped:
             self._held = data
             return b""
         at, end = 0, len(data)
@@ -88,7 +84,7 @@ class CommandScanner:
             try:
                 after = self._argument(data, at) if self._args else self._command(data, at)
             except (ValueError, ProtocolError):
-                self.lost = self.may_end = True
+                self.lost = self.mode.may_end = True
                 return data
             if after < 0:
                 self._held = data[at:]
@@ -103,7 +99,17 @@ class CommandScanner:
         self._held = self._held[self.found.end :]
         self.commands += 1
         self.found = None
+        self.stopped = False
         return raw
+
+    def stop(self) -> None:
+        """Hold back everything from here on, until `go_on`."""
+        self.stopped = True
+
+    def go_on(self) -> bytes:
+        """Let pass again; gives what was held and may pass now."""
+        self.stopped = False
+        return self.feed(b"")
 
     def _argument(self, data: bytes, at: int) -> int:
         """Past the header of the next argument; -1: it is not all there."""
@@ -141,29 +147,29 @@ class CommandScanner:
             if start + length > len(data):
                 return -1
             self.last_name = name = data[start : start + length]
-            if name.upper() in _NOTED and not self._note(data, at):
+            if name.upper() in _NOTED and not self._note(data, at, count):
                 return -1
         self.commands += 1
         self._args = count - 1
         self._skip = length + 2
         return start
 
-    def _note(self, data: bytes, at: int) -> bool:
-        """Look closer at the noted command that begins here; True: it may pass."""
+    def _note(self, data: bytes, at: int, count: int) -> bool:
+        """Look closer at the noted command of `count` arguments that begins here; True: it may pass."""
         name = self.last_name.upper()
-        if name in _ENDING:
-            self.may_end = True
-            self.has_quit = self.has_quit or name == _QUIT
-            return True
-        if name in _LISTENING or name == _RESET:
-            self.listens = name != _RESET
+        if name not in _READ:
+            self.mode.note(name, count, self.commands + 1)
             return True
         command = parse(data, at)
         if command is None:
-            # One that is too large to be held is no login: it passes like any other command.
+            # One that is too large to be held is none that matters: it passes like any other command.
             return len(data) - at > MAX_LINE
-        self.found = command._replace(end=command.end - at)
-        return False
+        if name in _LOGINS:
+            self.found = command._replace(end=command.end - at)
+            self.stopped = True
+            return False
+        self.mode.note_client(command.args, self.commands + 1)
+        return True
 
     def _inline(self, data: bytes, at: int) -> int:
         """Past an inline command; -1: it is not all there, or the scan stopped at it."""
@@ -171,7 +177,7 @@ class CommandScanner:
         if command is None:
             return -1
         self.last_name = command.name
-        if command.name in _NOTED and not self._note(data, at):
+        if command.name in _NOTED and not self._note(data, at, len(command.args)):
             return -1
         self.commands += bool(command.args)
         return command.end

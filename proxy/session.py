@@ -5,37 +5,29 @@ import itertools
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, cast
 
 import structlog
 
 from proxy.access import Identity
 from proxy.directory import Database
-from proxy.errors import ClientError, LostError, RefusedError, error_reply
+from proxy.errors import ClientError, LostError, error_reply
 from proxy.farewell import Farewell
 from proxy.floor import Floor
-from proxy.handshake import HANDSHAKE_SECONDS, Begin, Close, Handshake, Login, read_login
+from proxy.guest import Door, Guest
+from proxy.handshake import HANDSHAKE_SECONDS, Begin, Close, Handshake
 from proxy.keepalive import keep_alive
-from proxy.login import connect, log_in, working_password
+from proxy.login import connect, log_in
 from proxy.relay import Relay
-from proxy.resp import Command, encode
-from proxy.retirement import RETIRED, Used, is_retired
+from proxy.relogin import Relogin
+from proxy.retirement import RETIRED
 from proxy.upstream import Upstream
 
-__all__ = ["Door", "Session"]
+__all__ = ["Session"]
 
 log = structlog.get_logger("proxy")
 
 _numbers = itertools.count(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """What a listener says about those who come in by it."""
-
-    database: str | None  # None: for all of them
-    db_user: str | None
 
 
 class Session(asyncio.Protocol):
@@ -49,9 +41,7 @@ class Session(asyncio.Protocol):
 
     Attributes:
         id: unique over all proxies and workers of a machine.
-        identity: who calls.
-        database: which database it asked for, once known.
-        user: as which database user, by the latest login that was passed on.
+        guest: who calls, and as whom it is logged in.
         since: when it came, in seconds since the epoch.
     """
 
@@ -65,12 +55,9 @@ class Session(asyncio.Protocol):
         supervise: Callable[["Session"], None],
     ) -> None:
         self.id = f"{os.getpid()}-{next(_numbers)}"
-        self.identity = Identity()
-        self.database = door.database or ""
-        self.user: str | None = None
+        self.guest = Guest(floor, door, database=door.database or "")
         self.since = time.time()
         self._floor = floor
-        self._door = door
         self._identify = identify
         self._supervise = supervise
         self._handshake = Handshake(door.database, door.db_user)
@@ -78,12 +65,15 @@ class Session(asyncio.Protocol):
         self._wake = asyncio.Event()
         self._early = b""  # came while the client was being let in
         self._let_in = False
-        self._login_waits = False  # the relay stopped at a login that takes a while to rewrite
         self._eof = False
         self._gone = False
-        self._used: Used = {}
         self._ending = b""  # the error that ends it from outside
         self._leaving = False  # has been told its last words
+
+    @property
+    def facts(self) -> dict[str, str | None]:
+        """What a log line says of it."""
+        return {"session": self.id, **self.guest.facts}
 
     @property
     def bytes_from_client(self) -> int:
@@ -125,7 +115,7 @@ class Session(asyncio.Protocol):
         """Find out who calls, and begin."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
         keep_alive(transport)
-        self.identity = self._identify(transport)
+        self.guest.identity = self._identify(transport)
         self._supervise(self)
 
     def data_received(self, data: bytes) -> None:
@@ -159,7 +149,7 @@ class Session(asyncio.Protocol):
         """
         error = error_reply("ERR", f"valkeeper: {reason}")
         if not self._ending:
-            self._floor.tally(self._known_database()).ended(cause)
+            self._floor.tally(self.guest.counted_under).ended(cause)
         self._ending = error
         if self._relay is not None:
             self._relay.end(error)
@@ -167,14 +157,22 @@ class Session(asyncio.Protocol):
 
     def end_if_retired(self) -> None:
         """End it if a password that let it in was retired since."""
-        if not self._ending and is_retired(self._used, self._floor.directory.credentials):
-            log.info("session ended", reason="retired", **self._facts())
+        if not self._ending and self.guest.is_retired:
+            log.info("session ended", reason="retired", **self.facts)
             self.end(RETIRED, "retired")
+
+    def interlude(self, question: bytes, on_answer: Callable[[bytes], None]) -> str | None:
+        """Ask the database something between two of the client's commands; see `Relay.interlude`."""
+        if self._relay is None:
+            return "it is not open"
+        if self._relay.scanner.mode.was_reset:
+            return "it has said RESET since, and who it is now is not known"
+        return self._relay.interlude(question, on_answer)
 
     async def run(self) -> None:
         """The session's whole life. Never raises for what the client, the network or the database does."""
         try:
-            with self._floor.admission.entered(self.identity):
+            with self._floor.admission.entered(self.guest.identity):
                 begin = await self._greet()
                 if begin is not None:
                     await self._serve(begin)
@@ -217,14 +215,14 @@ class Session(asyncio.Protocol):
     async def _serve(self, begin: Begin) -> None:
         """Let the client in and stay until it has gone, or raise why not."""
         floor = self._floor
-        self.database, self.user = begin.database, begin.user
+        self.guest.database, self.guest.user = begin.database, begin.user
         database = floor.directory.databases.get(begin.database)
         if database is None:
             raise ClientError(
                 f"there is no database '{begin.database}'; list them with: valkeeper databases",
                 reason="unknown_database",
             )
-        self._authorize(begin.user)
+        self.guest.authorize(begin.user)
         with floor.admission.opened(database.name):
             await floor.admission.turn(database.name, floor.settings.connect_timeout)
             await self._connect(begin, database)
@@ -241,7 +239,7 @@ class Session(asyncio.Protocol):
                 accepted = await log_in(
                     floor, database, credential, upstream, login=begin.login, deadline=deadline
                 )
-                self._used[credential.key] = accepted.made
+                self.guest.logged_in(credential, accepted.made)
                 self.end_if_retired()
                 if begin.login is not None:
                     replies, commands = accepted.reply, begin.rest
@@ -258,17 +256,27 @@ class Session(asyncio.Protocol):
         finally:
             upstream.close()
 
-    def _authorize(self, user: str) -> None:
-        refusal = self._floor.policy.refusal(self.identity, self.database, user)
-        if refusal is not None:
-            raise RefusedError(refusal, reason="not_allowed")
-
     async def _relay_until_closed(
         self, database: Database, upstream: Upstream, replies: bytes, commands: bytes
     ) -> None:
-        log.debug("session opened", **self._facts())
+        log.debug("session opened", **self.facts)
         lost = LostError(database.name).reply
-        relay = self._relay = Relay(self.transport, upstream.transport, lost, self._login_found, self._closed)
+        relay = self._relay = Relay(
+            self.transport,
+            upstream.transport,
+            lost,
+            lambda: relogin.found(),  # noqa: PLW0108 -- it is made below
+            self._closed,
+        )
+        relogin = Relogin(
+            self._floor,
+            self.guest,
+            database,
+            relay,
+            on_wait=self._wake.set,
+            on_passed=self.end_if_retired,
+            on_refused=lambda error: self._failed(error.reason, str(error)),
+        )
         try:
             relay.start(replies + upstream.early(), commands + self._early, eof=self._eof)
             if upstream.closed:
@@ -276,9 +284,8 @@ class Session(asyncio.Protocol):
             while not self._gone:
                 await self._wake.wait()
                 self._wake.clear()
-                if self._login_waits and not self._gone:
-                    self._login_waits = False
-                    await self._log_in_again(relay, database)
+                if relogin.waits and not self._gone:
+                    await relogin.finish()
         finally:
             relay.abort()
             tally = self._floor.tally(database.name)
@@ -289,88 +296,11 @@ class Session(asyncio.Protocol):
             self._relay = None
             log.debug(
                 "session closed",
-                **self._facts(),
+                **self.facts,
                 bytes_from_client=relay.from_client,
                 bytes_from_database=relay.from_database,
                 seconds=round(time.time() - self.since, 3),
             )
-
-    # AUTH and HELLO inside an open session.
-
-    def _login_found(self) -> None:
-        """Deal with the logins in what the client has just sent, as far as that needs no waiting."""
-        relay = self._relay
-        assert relay is not None  # noqa: S101 -- only a relay calls this
-        while relay.scanner.found is not None and not relay.finishing:
-            try:
-                command = self._rewritten(relay.scanner.found)
-            except ClientError as error:
-                self._failed(error.reason, str(error))
-                relay.end(error.reply)
-                return
-            if command is None:
-                relay.pause()
-                self._login_waits = True
-                self._wake.set()
-                return
-            relay.pass_login(command)
-
-    def _rewritten(self, command: Command) -> bytes | None:
-        """What the database is to be sent in this login's place; None: a password has to be tried first.
-
-        Raises:
-            ClientError: the client may not become that user.
-        """
-        login = read_login(command.args)
-        if login is None:
-            return encode(command.args)
-        user = self._user_of(login)
-        self._authorize(user)
-        self.user = user
-        credential = self._floor.directory.credential(self.database, user)
-        if credential is None:
-            return login.command(user)
-        if self._floor.is_vouched(self.database, credential):
-            self._used[credential.key] = credential.made
-            return login.command(credential.username, credential.current.get_secret_value())
-        return None
-
-    async def _log_in_again(self, relay: Relay, database: Database) -> None:
-        """Rewrite the login that the scanner stopped at, once it is known which password works."""
-        command = relay.scanner.found
-        login = read_login(command.args) if command is not None else None
-        if command is None or login is None:
-            return
-        user = self._user_of(login)
-        credential = self._floor.directory.credential(self.database, user)
-        if credential is None:
-            rewritten = login.command(user)
-        else:
-            # None leaves the client its own: the database says no to it, and the session goes on as who it was.
-            working = await working_password(self._floor, database, credential)
-            if working is not None:
-                self._used[credential.key] = working[1]
-                self.end_if_retired()
-            rewritten = login.command(credential.username, working[0] if working is not None else None)
-        relay.pass_login(rewritten)
-        relay.resume()
-        self._login_found()
-
-    def _user_of(self, login: Login) -> str:
-        """The user that a login inside a session names, without the database it may name as well.
-
-        Raises:
-            ClientError: it names another database.
-        """
-        user, at, database = login.user.rpartition("@")
-        if self._door.database is not None or not at:
-            return login.user
-        if database != self.database:
-            raise ClientError(
-                f"this connection is to database '{self.database}'; connect again for '{database}'",
-                reason="other_database",
-            )
-        return user or self._door.db_user or "default"
 
     # Ends.
 
@@ -379,22 +309,10 @@ class Session(asyncio.Protocol):
         self._dismiss(reply)
 
     def _failed(self, reason: str, message: str) -> None:
-        self._floor.tally(self._known_database()).failed(reason)
-        log.info("client refused", reason=reason, error=message, **self._facts())
-
-    def _known_database(self) -> str:
-        """What to count it under: a name that a client made up gets no counter of its own."""
-        return self.database if self.database in self._floor.directory.databases else ""
+        self._floor.tally(self.guest.counted_under).failed(reason)
+        log.info("client refused", reason=reason, error=message, **self.facts)
 
     def _dismiss(self, last_words: bytes) -> None:
         self._leaving = True
         if not self._gone:
             Farewell(self.transport, last_words, self._closed, eof=self._eof)
-
-    def _facts(self) -> dict[str, str | None]:
-        return {
-            "session": self.id,
-            "database": self.database,
-            "user": self.user,
-            "identity": str(self.identity),
-        }

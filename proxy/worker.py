@@ -22,6 +22,7 @@ from proxy.counters import Counters
 from proxy.directory import Credential, to_wire
 from proxy.errors import ChannelError, ProxyError
 from proxy.floor import Floor
+from proxy.guest import Door
 from proxy.idleness import Idleness
 from proxy.link import Link
 from proxy.listener import accept, identify
@@ -29,7 +30,8 @@ from proxy.listing import record_of
 from proxy.logs import configure_logging
 from proxy.messages import AskSessions, EndSessions, Rejected, Report, SessionsPart
 from proxy.orders import Applied, Change, Drain, FromParent, Listen, Serve, Start, Unlisten
-from proxy.session import Door, Session
+from proxy.renewer import LOOK_SECONDS, Renewer
+from proxy.session import Session
 
 __all__ = ["Worker", "main"]
 
@@ -54,7 +56,7 @@ class Worker:
         self._group: asyncio.TaskGroup | None = None
         self._empty = asyncio.Event()
         self._reported = Counters()
-        self._idling: asyncio.Task[None] | None = None
+        self._looking: list[asyncio.Task[None]] = []  # after sessions, now and then
 
     async def run(self) -> None:
         """Serve until the parent says drain, or has gone."""
@@ -73,8 +75,8 @@ class Worker:
                 await self._drain()
                 asked.cancel()
                 reporting.cancel()
-                if self._idling is not None:
-                    self._idling.cancel()
+                for task in self._looking:
+                    task.cancel()
                 self._report()
         finally:
             if self._link is not None:
@@ -114,8 +116,9 @@ class Worker:
             time.monotonic,
             lambda: datetime.now(UTC),
         )
+        self._looking.append(self._group.create_task(self._renew(Renewer(self._floor))))
         if order.settings.idle_timeout is not None:
-            self._idling = self._group.create_task(self._end_idle(order.settings.idle_timeout))
+            self._looking.append(self._group.create_task(self._end_idle(order.settings.idle_timeout)))
 
     def _apply(self, order: Serve | Change) -> None:
         if isinstance(order, Serve):
@@ -169,7 +172,7 @@ class Worker:
         try:
             await session.run()
         except Exception:  # the others must go on
-            log.exception("session failed", session=session.id, database=session.database)
+            log.exception("session failed", session=session.id, database=session.guest.database)
             session.transport.abort()
         finally:
             self._sessions.pop(session, None)
@@ -205,6 +208,11 @@ class Worker:
                     f"idle for more than {longest:g} s (proxy.limits.idle_timeout); connect again", "idle"
                 )
 
+    async def _renew(self, renewer: Renewer) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await renewer.look(tuple(self._sessions))
+
     async def _report_regularly(self) -> None:
         while True:
             await asyncio.sleep(_REPORT_SECONDS)
@@ -217,7 +225,7 @@ class Worker:
         from_clients: dict[str, int] = {}
         from_database: dict[str, int] = {}
         for session in self._sessions:
-            name = session.database
+            name = session.guest.database
             from_clients[name] = from_clients.get(name, 0) + session.bytes_from_client
             from_database[name] = from_database.get(name, 0) + session.bytes_from_database
         counters = Counters(

@@ -254,8 +254,14 @@ def _proxies(state: State) -> Iterator[Metric]:
     ends = CounterMetricFamily(
         "valkeeper_sessions_ended",
         "Sessions that neither side ended as usual: killed, drained, idle, retired with the password that opened them, "
-        "or database_lost.",
+        "not_renewed within the 12 hours of an IAM connection, or database_lost.",
         labels=["database", "cause"],
+    )
+    renewals = CounterMetricFamily(
+        "valkeeper_token_renewals",
+        "Fresh tokens for open connections of IAM users: renewed, refused by the database, or late (impossible so far, "
+        "an hour before the connection has to end).",
+        labels=["database", "outcome"],
     )
     carried = CounterMetricFamily(
         "valkeeper_bytes", "Bytes relayed, by where they came from.", labels=["database", "from"]
@@ -270,9 +276,11 @@ def _proxies(state: State) -> Iterator[Metric]:
             failures.add_metric([name, reason], number)
         for cause, number in sorted(counts.ends.items()):
             ends.add_metric([name, cause], number)
+        for outcome, number in sorted(counts.renewals.items()):
+            renewals.add_metric([name, outcome], number)
         carried.add_metric([name, "client"], counts.bytes_from_clients)
         carried.add_metric([name, "database"], counts.bytes_from_database)
         totals = itertools.accumulate(counts.connect_seconds)
         bounds = [*(str(bound) for bound in CONNECT_SECONDS_BOUNDS), "+Inf"]
         seconds.add_metric([name], list(zip(bounds, totals, strict=True)), counts.connect_seconds_sum)
-    yield from (connected, let_in, still, failures, ends, carried, seconds)
+    yield from (connected, let_in, still, failures, ends, renewals, carried, seconds)

@@ -43,6 +43,7 @@ _ROUTES = Map(
             "/_sandbox/nodes/<node_id>/<any(stop,start,pause,resume):what>", endpoint="node", methods=["POST"]
         ),
         Rule("/_sandbox/gate", endpoint="gate", methods=["GET"]),
+        Rule("/_sandbox/gate/age", endpoint="age_connections", methods=["POST"]),
         Rule("/_sandbox/requests", endpoint="requests", methods=["GET"]),
         Rule("/_sandbox/requests", endpoint="forget_requests", methods=["DELETE"]),
         Rule("/_sandbox/requests/counts", endpoint="request_counts", methods=["GET"]),
@@ -124,6 +125,10 @@ class Control:
         account: SecretsManager = _of(request, secretsmanager_backends)
         with self._world.lock:
             account.age(secret_id, float(request.get_json()["seconds"]))
+        return {}
+
+    def _age_connections(self, request: Request) -> dict[str, Any]:
+        self._world.fleet.age_connections(float(request.get_json()["seconds"]))
         return {}
 
     def _nodes(self, _: Request) -> list[dict[str, Any]]:

@@ -189,3 +189,7 @@ class Controls:
         """Make all versions of a secret `seconds` older, as if that time had passed since they were put."""
         query = {"account": self.account, "region": self.region}
         self.control("POST", f"secrets/{quote(secret_id)}/age", query, {"seconds": seconds})
+
+    def age_connections(self, seconds: float) -> None:
+        """Let so much time pass for connections opened with a token, which end 12 hours after their latest one."""
+        self.control("POST", "gate/age", body={"seconds": seconds})

@@ -172,6 +172,10 @@ class Fleet:
         with contextlib.suppress(ValueError):
             self._deployments.remove(deployment)
 
+    def age_connections(self, seconds: float) -> None:
+        """Let so much time pass for connections that were opened with a token."""
+        self._gates.age(seconds)
+
     def nodes(self) -> Iterator[tuple[Deployment, Node]]:
         """Yield every node and the deployment it is part of."""
         for deployment in list(self._deployments):

@@ -6,7 +6,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from deploy.sandbox.auth_stream import AuthStream, Judge
@@ -17,6 +17,7 @@ __all__ = ["Gate", "Gates"]
 _HOST = "127.0.0.1"
 _BACKLOG = 128
 _CHUNK = 64 * 1024
+_TENURE_SECONDS = 12 * 3600.0
 _OUT_OF_DESCRIPTORS_SECONDS = 0.05
 
 
@@ -27,8 +28,30 @@ class Gates:
         self._certificates = certificates
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
+        self._limits: set[asyncio.Timeout] = set()
         self.facing_clients: ssl.SSLContext
         self.facing_servers: ssl.SSLContext
+
+    @contextlib.asynccontextmanager
+    async def limit(self) -> AsyncIterator[asyncio.Timeout]:
+        """A connection's life, without an end until one is set."""
+        async with asyncio.timeout(None) as limit:
+            self._limits.add(limit)
+            try:
+                yield limit
+            finally:
+                self._limits.discard(limit)
+
+    def age(self, seconds: float) -> None:
+        """Let so much time pass for all connections that were opened with a token, and for nothing else."""
+
+        async def pass_time() -> None:
+            for limit in tuple(self._limits):
+                end = limit.when()
+                if end is not None:
+                    limit.reschedule(end - seconds)
+
+        self.perform(pass_time())
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Let a coroutine run."""
@@ -105,7 +128,7 @@ class Gate:
             async with contextlib.AsyncExitStack() as ending:
                 await self._carry(connection, ending)
         except* OSError:
-            pass  # One of the two has gone, and so has the other now.
+            pass  # One of the two has gone, and so has the other now; or the 12 hours are over.
         except* Exception as group:  # noqa: BLE001 - one client's trouble must not end the gate for all
             print(f"sandbox: the gate on port {self._port} lost a client: {group!r}", file=sys.stderr)
 
@@ -121,8 +144,16 @@ class Gate:
         ending.callback(to_server.transport.abort)
         from_client, to_client = await _greet(connection, self._gates.facing_clients)
         ending.callback(to_client.transport.abort)
+        limit = await ending.enter_async_context(self._gates.limit())
+
+        def judge(user: bytes, password: bytes) -> bytes:
+            judged = self._judge(user, password)
+            if judged != password:  # a token that was accepted
+                limit.reschedule(asyncio.get_running_loop().time() + _TENURE_SECONDS)
+            return judged
+
         async with asyncio.TaskGroup() as ways:
-            ways.create_task(_pump(from_client, to_server, AuthStream(self._judge).feed))
+            ways.create_task(_pump(from_client, to_server, AuthStream(judge).feed))
             ways.create_task(_pump(from_server, to_client, lambda data: data))
 
 

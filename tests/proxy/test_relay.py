@@ -176,7 +176,7 @@ async def test_an_error_about_the_database_never_ends_up_inside_a_reply(commands
         side.data_received(reply)
     if more:
         relay.from_client += len(more)
-    relay._ssl = None
+    side._ssl = None
     side.connection_lost(None)
     assert client.written == b"".join(replies) + (b"-LOST\r\n" if told else b"")
 

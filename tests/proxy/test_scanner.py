@@ -70,8 +70,8 @@ def test_the_head_of_a_command_is_held_until_its_name_is_known():
 def test_a_quit_is_noticed(quit_command):
     passed, _, scanner = scan(GET + quit_command + GET, 1)
     assert passed == GET + quit_command + GET
-    assert scanner.has_quit
-    assert not scan(GET, 1)[2].has_quit
+    assert scanner.mode.has_quit
+    assert not scan(GET, 1)[2].mode.has_quit
 
 
 def test_an_auth_too_large_to_hold_passes():

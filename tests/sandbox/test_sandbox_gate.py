@@ -13,6 +13,8 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from freezegun import freeze_time
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 _numbers = itertools.count(1)
 
@@ -171,6 +173,37 @@ def test_a_login_late_in_a_session_is_checked_as_well(sandbox, keys, group):
     with sandbox.redis(group.node, group.app, group.password) as client, client.client() as one:
         assert one.execute_command("AUTH", group.user, token)
         assert one.acl_whoami() == group.user
+
+
+def test_a_connection_ends_12_hours_after_its_latest_token(sandbox, keys, group):
+    def is_alive(one):
+        try:
+            return one.ping()
+        except redis.ConnectionError:
+            return False
+
+    def connection(client):
+        client.connection.retry = Retry(NoBackoff(), 0)  # it would connect again by itself
+        return client
+
+    token = sign(keys, group.name, group.user)
+    with (
+        sandbox.redis(group.node, group.user, token) as of_token,
+        sandbox.redis(group.node, group.app, group.password) as of_password,
+        connection(of_token.client()) as left,
+        connection(of_token.client()) as renewed,
+        connection(of_password.client()) as without,
+    ):
+        sandbox.age_connections(11.9 * 3600)
+        assert renewed.execute_command("AUTH", group.user, sign(keys, group.name, group.user))
+        assert left.ping()
+        sandbox.age_connections(0.2 * 3600)
+        assert not is_alive(left)
+        sandbox.age_connections(11.7 * 3600)
+        assert is_alive(renewed)
+        sandbox.age_connections(0.2 * 3600)
+        assert not is_alive(renewed)
+        assert is_alive(without)
 
 
 def test_a_server_that_stops_refuses_and_one_that_is_paused_is_silent(sandbox, keys, group):

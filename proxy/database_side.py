@@ -1,0 +1,143 @@
+"""What a database's transport calls, from the moment a session is open to its last byte."""
+
+import asyncio
+import contextlib
+import ssl
+from typing import TYPE_CHECKING
+
+from proxy.errors import ProtocolError
+from proxy.resp import reply_end
+
+if TYPE_CHECKING:
+    from proxy.relay import Relay
+
+__all__ = ["DatabaseSide", "LastReplies", "Unheard"]
+
+_OK = b"+OK\r\n"
+_HANGS_UP = b"-ERR Protocol error"
+_SHORT = 512  # bytes of replies that may be looked at again
+_AT_ONCE = 256 * 1024  # bytes read from a lost connection at a time
+
+
+class DatabaseSide(asyncio.Protocol):
+    """Hands the database's replies to the client.
+
+    Attributes:
+        ends_reply: True where what the client got last ended a reply, by all that is known.
+    """
+
+    ends_reply = True
+
+    def __init__(self, relay: "Relay") -> None:
+        self._relay = relay
+        self._client = relay.client
+        self._ssl: ssl.SSLObject | None = relay.database.get_extra_info("ssl_object")
+        self._latest: bytes | None = b""  # what came last; None: too much to be kept
+        self._heard_at = 0  # of `from_client`, when that came
+
+    @property
+    def told_why(self) -> bool:
+        """True where the last reply is the one behind which Redis hangs up. It is stricter than the scanner."""
+        return _HANGS_UP in (self._latest or b"")
+
+    @property
+    def unanswered(self) -> bool:
+        """True where the client has sent something since the database last spoke."""
+        return self._relay.from_client > self._heard_at
+
+    @property
+    def owes_reply(self) -> bool:
+        """True where an answer is surely missing, and an error fits in its place."""
+        return self.unanswered and _is_whole(self._latest)
+
+    @property
+    def pushes(self) -> bool:
+        """True where the latest message came as a push, so the client has switched to RESP3."""
+        return (self._latest or b"").startswith(b">") and _is_whole(self._latest)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass it on."""
+        relay = self._relay
+        relay.from_database += len(data)
+        self._latest = data if len(data) <= _SHORT else None
+        self._heard_at = relay.from_client
+        self._client.write(data)
+
+    def pause_writing(self) -> None:
+        """Read no more from the client until the database reads."""
+        self._relay.pause()
+
+    def resume_writing(self) -> None:
+        """Read from the client again."""
+        self._relay.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
+        """Deliver what is left, and tell the relay."""
+        if not self._client.is_closing():
+            self._deliver_rest()
+        self._relay.database_lost()
+
+    def _deliver_rest(self) -> None:
+        if data := self._unread():
+            self.data_received(data)
+
+    def _unread(self) -> bytes:
+        """What the lost database had said while it was not read.
+
+        uvloop drops what it has received and not yet decrypted when the connection ends during a pause (its
+        `SSLProtocol.eof_received`); at most its buffer of 256 KiB. The SSL object still has it.
+        """
+        parts = []
+        with contextlib.suppress(ssl.SSLError):  # it wants more, or the rest was cut
+            while self._ssl is not None and (data := self._ssl.read(_AT_ONCE)):
+                parts.append(data)
+        return b"".join(parts)
+
+
+def _is_whole(replies: bytes | None) -> bool:
+    """Whether these are whole replies, by all appearance."""
+    if replies is None:
+        return False
+    at: int | None = 0
+    with contextlib.suppress(ProtocolError):
+        while at is not None and at < len(replies):
+            at = reply_end(replies, at)
+        return at == len(replies)
+    return False
+
+
+class LastReplies(DatabaseSide):
+    """The database's side once QUIT is under way: its +OK is not the client's."""
+
+    def __init__(self, relay: "Relay", *, strip: bool) -> None:
+        super().__init__(relay)
+        self._strip = strip
+        self._tail = b""
+        self.ends_reply = True
+
+    def data_received(self, data: bytes) -> None:
+        """Pass it on, except for what may be the last +OK."""
+        self._relay.from_database += len(data)
+        data = self._tail + data
+        self._tail = data[-len(_OK) :]
+        data = data[: -len(_OK)]
+        if data:
+            self._client.write(data)
+
+    def _deliver_rest(self) -> None:
+        super()._deliver_rest()
+        if self._tail and not (self._strip and self._tail == _OK):
+            self._client.write(self._tail)
+            # No QUIT was answered, so this is a reply's end only if it looks like one.
+            self.ends_reply = self._tail.endswith(b"\r\n")
+
+
+class Unheard(asyncio.Protocol):
+    """The database's side once nobody is there to hear it."""
+
+    def __init__(self, relay: "Relay") -> None:
+        self._relay = relay
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
+        """Tell the relay."""
+        self._relay.database_lost()

@@ -1,0 +1,107 @@
+"""What a client's commands have made of its connection. No I/O."""
+
+__all__ = ["LOOKED_AT", "Mode"]
+
+_QUIT, _RESET = b"QUIT", b"RESET"
+_ENDING = frozenset((_QUIT, b"SHUTDOWN", b"POST", b"HOST:"))  # to which Redis answers by hanging up
+_SUBSCRIBING = frozenset((b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE"))
+_TRANSACTIONS = frozenset((b"MULTI", b"EXEC", b"DISCARD"))
+
+LOOKED_AT = _ENDING | _SUBSCRIBING | _TRANSACTIONS | {_RESET, b"MONITOR", b"ASKING"}
+"""The commands that `Mode.note` has to be told of; `note_client` is for CLIENT."""
+
+
+class Mode:
+    """Follows the few commands that change what the next one means.
+
+    Whether the database accepted them is not known, so wherever a command may fail the more careful case is assumed.
+
+    Attributes:
+        has_quit: True once the client has said QUIT.
+        may_end: True once it has said anything for which the database may hang up.
+        subscribed: True once it has said SUBSCRIBE of any kind, until a RESET.
+        monitors: the same for MONITOR.
+        was_reset: True once it has said RESET, after which nobody is logged in until the next AUTH.
+    """
+
+    __slots__ = (
+        "_bound_to",
+        "_in_transaction",
+        "_silenced",
+        "has_quit",
+        "may_end",
+        "monitors",
+        "subscribed",
+        "was_reset",
+    )
+
+    def __init__(self) -> None:
+        self.has_quit = False
+        self.may_end = False
+        self.subscribed = False
+        self.monitors = False
+        self.was_reset = False
+        self._in_transaction = False
+        self._silenced = False  # by CLIENT REPLY OFF
+        self._bound_to = 0  # number of the latest command that is about the one behind it
+
+    @property
+    def listens(self) -> bool:
+        """True where messages come that no command asked for."""
+        return self.subscribed or self.monitors
+
+    def note(self, name: bytes, count: int, number: int) -> None:
+        """Take a command that passes.
+
+        Args:
+            name: one of `LOOKED_AT`.
+            count: of its arguments, the name included.
+            number: how many commands have passed with this one.
+        """
+        if name in _ENDING:
+            self.may_end = True
+            self.has_quit = self.has_quit or name == _QUIT
+        elif name in _SUBSCRIBING:
+            self.subscribed = True
+        elif name == b"MONITOR":
+            self.monitors = True
+        elif name == b"ASKING":
+            self._bound_to = number
+        elif name == b"MULTI":
+            self._in_transaction = True
+        elif name == b"EXEC":  # even one that is refused ends the transaction (`rejectCommand` in server.c)
+            self._in_transaction = False
+        elif count == 1:  # DISCARD and RESET, which take no argument
+            self._in_transaction = False
+            if name == _RESET:
+                self.subscribed = self.monitors = self._silenced = False
+                self.was_reset = True
+
+    def note_client(self, args: tuple[bytes, ...], number: int) -> None:
+        """Take a CLIENT that passes, with all its arguments; see `note`."""
+        about = args[1].upper() if len(args) > 1 else b""
+        if about == b"CACHING":
+            self._bound_to = number
+        elif about == b"REPLY":
+            how = args[2].upper() if len(args) > 2 else b""  # noqa: PLR2004 -- CLIENT REPLY <how>
+            if how == b"SKIP":
+                self._bound_to = number
+            elif how in (b"ON", b"OFF"):
+                self._silenced = how == b"OFF"
+
+    def obstacle(self, number: int, *, pushes: bool) -> str | None:
+        """Why no command of somebody else's may go between this one and the next; None: it may.
+
+        Args:
+            number: how many commands have passed.
+            pushes: True where messages are known to come as RESP3's pushes, which no reply can be mistaken for.
+        """
+        obstacles = (
+            (self._in_transaction, "it is inside MULTI"),
+            (self._silenced, "it has switched replies off (CLIENT REPLY OFF)"),
+            (self.monitors, "it runs MONITOR"),
+            (self.subscribed and not pushes, "it is subscribed in RESP2, in which no AUTH can be sent"),
+            (self.has_quit, "it has said QUIT"),
+            (self._bound_to == number > 0, "its latest command is about the next one"),
+        )
+        return next((words for stands, words in obstacles if stands), None)

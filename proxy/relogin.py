@@ -1,0 +1,111 @@
+"""AUTH and HELLO AUTH inside an open session, with the password that the client does not have."""
+
+from collections.abc import Callable
+
+from proxy.directory import Database
+from proxy.errors import ClientError
+from proxy.floor import Floor
+from proxy.guest import Guest
+from proxy.handshake import read_login
+from proxy.login import working_password
+from proxy.relay import Relay
+from proxy.resp import Command, encode
+
+__all__ = ["Relogin"]
+
+
+class Relogin:
+    """Rewrites the logins at which a relay's scanner stops.
+
+    Args:
+        floor: what the worker's sessions share.
+        guest: whose they are.
+        database: where the relay leads.
+        relay: passes them on.
+        on_wait: called when one takes a while: `finish` is to be run then.
+        on_passed: called when one was passed on.
+        on_refused: called when the client may not become the user that it names.
+
+    Attributes:
+        waits: True where `finish` is to be run.
+    """
+
+    def __init__(
+        self,
+        floor: Floor,
+        guest: Guest,
+        database: Database,
+        relay: Relay,
+        *,
+        on_wait: Callable[[], None],
+        on_passed: Callable[[], None],
+        on_refused: Callable[[ClientError], None],
+    ) -> None:
+        self._floor = floor
+        self._guest = guest
+        self._database = database
+        self._relay = relay
+        self._on_wait = on_wait
+        self._on_passed = on_passed
+        self._on_refused = on_refused
+        self.waits = False
+
+    def found(self) -> None:
+        """Deal with the logins in what the client has just sent, as far as that needs no waiting."""
+        relay = self._relay
+        while relay.scanner.found is not None and not relay.finishing:
+            try:
+                command = self._rewritten(relay.scanner.found)
+            except ClientError as error:
+                self._on_refused(error)
+                relay.end(error.reply)
+                return
+            if command is None:
+                relay.pause()
+                self.waits = True
+                self._on_wait()
+                return
+            relay.pass_login(command)
+
+    def _rewritten(self, command: Command) -> bytes | None:
+        """What the database is to be sent in this login's place; None: a password has to be tried first.
+
+        Raises:
+            ClientError: the client may not become that user.
+        """
+        login = read_login(command.args)
+        if login is None:
+            return encode(command.args)
+        guest = self._guest
+        user = guest.named_by(login)
+        guest.authorize(user)
+        credential = guest.becomes(user)
+        if credential is None:
+            return login.command(user)
+        if self._floor.is_vouched(guest.database, credential):
+            guest.used[credential.key] = credential.made
+            return login.command(credential.username, credential.current.get_secret_value())
+        return None
+
+    async def finish(self) -> None:
+        """Rewrite the login that waits, once it is known which password works."""
+        self.waits = False
+        relay, guest = self._relay, self._guest
+        command = relay.scanner.found
+        login = read_login(command.args) if command is not None else None
+        if command is None or login is None:
+            return
+        user = guest.named_by(login)
+        credential = self._floor.directory.credential(guest.database, user)
+        if credential is None:
+            rewritten = login.command(user)
+        else:
+            # None leaves the client its own: the database says no to it, and the session goes on as who it was.
+            working = await working_password(self._floor, self._database, credential)
+            if working is not None:
+                guest.used[credential.key] = working[1]
+                self._on_passed()
+            rewritten = login.command(credential.username, working[0] if working is not None else None)
+        relay.pass_login(rewritten)
+        relay.resume()
+        self.found()
