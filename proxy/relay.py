@@ -44,7 +44,7 @@ class Relay:
         client: the client's transport, reading paused.
         database: the logged-in transport to the database.
         lost: the error for a client whose database hung up before it answered.
-        on_login: called when the scanner has stopped at an AUTH or HELLO; nothing behind it passes until `pass_login`.
+        on_found: called when the scanner has stopped at a command; nothing behind it passes until `pass_found`.
         on_closed: called when both connections are gone.
 
     Attributes:
@@ -75,7 +75,7 @@ class Relay:
         "finishing",
         "from_client",
         "from_database",
-        "on_login",
+        "on_found",
         "scanner",
     )
 
@@ -84,7 +84,7 @@ class Relay:
         client: asyncio.Transport,
         database: asyncio.Transport,
         lost: bytes,
-        on_login: Callable[[], None],
+        on_found: Callable[[], None],
         on_closed: Callable[[], None],
     ) -> None:
         self.client = client
@@ -92,7 +92,7 @@ class Relay:
         self.scanner = CommandScanner()
         self.from_client = 0
         self.from_database = 0
-        self.on_login = on_login
+        self.on_found = on_found
         self._on_closed = on_closed
         self._eof = False
         self.finishing = False
@@ -106,7 +106,7 @@ class Relay:
         self._client_gone = False
         self._database_gone = False
         self._database_side = DatabaseSide(self)
-        self._interlude = False
+        self._interlude: Interlude | None = None
         self._held_up = False  # the client has said something during an interlude
 
     @property
@@ -148,19 +148,23 @@ class Relay:
         if self._pauses == 0 and not self.client.is_closing():
             self.client.resume_reading()
 
-    def pass_login(self, command: bytes) -> None:
-        """Send this in place of the login that the scanner stopped at, and what came behind it."""
+    def pass_found(self, command: bytes) -> None:
+        """Send this in place of the command that the scanner stopped at, and then what came behind it."""
         self.scanner.take()
         if self.finishing:
             return
         self.database.write(command)
-        self._pass_held()
+        if self.scanner.mode.has_quit:
+            # Redis reads nothing behind it, and what is written to a closed connection could cost the client its +OK.
+            self._finish_after_client()
+        else:
+            self._pass_held()
 
     def _pass_held(self) -> None:
         passed = self.scanner.go_on()
         if passed:
             self.database.write(passed)
-        if self._eof and not self.scanner.stopped:
+        if self._eof and self.scanner.found is None:
             self._finish_after_client()
 
     def interlude(self, question: bytes, on_answer: Callable[[bytes], None]) -> str | None:
@@ -180,28 +184,27 @@ class Relay:
         obstacle = self.scanner.mode.obstacle(self.scanner.commands, pushes=self._database_side.pushes)
         if obstacle is None:
             self.scanner.stop()
-            self._interlude = True
-            Interlude(self, self._database_side, question, on_answer)
+            self._interlude = Interlude(self, self._database_side, question, on_answer)
         return obstacle
 
     def interlude_over(self) -> None:
         """Go on as before the interlude."""
-        self._interlude = False
+        self._interlude = None
         if self.finishing:
             self._say_goodbye()
             return
         self.database.set_protocol(self._database_side)
         self._pass_held()
         if self.scanner.found is not None:
-            self.on_login()
+            self.on_found()
         if self._held_up:
             self._held_up = False
             self.resume()
 
     def stopped(self) -> None:
-        """The client has said more than the scanner lets pass."""
+        """The scanner lets nothing more pass for now."""
         if self.scanner.found is not None:
-            self.on_login()
+            self.on_found()
         elif not self._held_up:
             self._held_up = True
             self.pause()

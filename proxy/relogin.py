@@ -1,4 +1,4 @@
-"""AUTH and HELLO AUTH inside an open session, with the password that the client does not have."""
+"""The logins inside an open session get the password that the client does not have."""
 
 from collections.abc import Callable
 
@@ -65,7 +65,7 @@ class Relogin:
                 self.waits = True
                 self._on_wait()
                 return
-            relay.pass_login(command)
+            relay.pass_found(command)
 
     def _rewritten(self, command: Command) -> bytes | None:
         """What the database is to be sent in this login's place; None: a password has to be tried first.
@@ -106,6 +106,6 @@ class Relogin:
                 guest.used[credential.key] = working[1]
                 self._on_passed()
             rewritten = login.command(credential.username, working[0] if working is not None else None)
-        relay.pass_login(rewritten)
+        relay.pass_found(rewritten)
         relay.resume()
         self.found()

@@ -1,7 +1,7 @@
-"""Follows a client's commands through a stream without holding it, and stops where one might log in.
+"""Follows a client's commands through a stream without holding it, and stops where one might log in, and at the last.
 
 Everything passes at once, whatever its size; payloads are skipped by their length and never copied. Only the head
-of a command whose name has not arrived yet, and an incomplete AUTH, HELLO or CLIENT, are held back.
+of a command whose name has not arrived yet, and an incomplete AUTH, HELLO, QUIT or CLIENT, are held back.
 """
 
 from proxy.errors import ProtocolError
@@ -11,8 +11,9 @@ from proxy.resp import MAX_LINE, Command, parse
 __all__ = ["CommandScanner"]
 
 _LONGEST_NAME = 16  # of the names anybody asks about; longer ones are not looked at
-_LOGINS = frozenset((b"AUTH", b"HELLO"))
-_READ = _LOGINS | {b"CLIENT"}  # whose arguments matter
+_QUIT = b"QUIT"
+_STOPS = frozenset((b"AUTH", b"HELLO", _QUIT))
+_READ = _STOPS | {b"CLIENT"}  # whose arguments matter
 _NOTED = _READ | LOOKED_AT
 _ARRAY, _BULK = b"*$"
 
@@ -22,7 +23,7 @@ class CommandScanner:
 
     Attributes:
         commands: how many were let through, or at least begun.
-        found: the AUTH or HELLO at which the scan stopped; `take` gives its bytes and lets the scan go on.
+        found: the AUTH, HELLO or QUIT at which the scan stopped; `take` gives its bytes and lets the scan go on.
         stopped: True where everything is held back: behind `found`, or since `stop`.
         mode: what the commands let through have made of the connection.
         last_name: the name of the latest command, as sent, where it has at most 16 bytes.
@@ -98,6 +99,8 @@ class CommandScanner:
         raw = self._held[: self.found.end]
         self._held = self._held[self.found.end :]
         self.commands += 1
+        if self.found.name == _QUIT:
+            self.mode.note(_QUIT, len(self.found.args), self.commands)
         self.found = None
         self.stopped = False
         return raw
@@ -164,7 +167,7 @@ class CommandScanner:
         if command is None:
             # One that is too large to be held is none that matters: it passes like any other command.
             return len(data) - at > MAX_LINE
-        if name in _LOGINS:
+        if name in _STOPS:
             self.found = command._replace(end=command.end - at)
             self.stopped = True
             return False

@@ -1,48 +1,12 @@
 """The same bytes to Redis and through Valkeeper give the same bytes back, and the same end."""
 
-import contextlib
-import re
-import socket
-import ssl
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.proxy.dialogues import AFTER_LOGIN, BEFORE_LOGIN, LOGIN, c
+from tests.proxy.pair import Pair
 from tests.proxy.proxykit import database
-
-_PATIENCE = 5.0
-# The end of a dialogue. Whoever is not logged in by then gets NOAUTH to the first, and this error to the second.
-_LAST = c("ECHO", "the-last-of-it") + c("HELLO", "x")
-_ENDS = re.compile(rb"(.*?(?:the-last-of-it\r\n|-ERR Protocol version is not an integer[^\n]*\n))", re.DOTALL)
-# What differs from one connection to the next, to the same server.
-_VARYING = (
-    (re.compile(rb"(\$2\r\nid\r\n):\d+"), rb"\1:ID"),
-    (re.compile(rb"\+\d+\.\d+ \[0 \S+\]"), b"+TIME [0 ADDRESS]"),
-)
-
-
-class Pair:
-    """A server, the proxy before it, and a connection to clear the server by."""
-
-    def __init__(self, server, proxy, admin):
-        self._server = server
-        self._proxy = proxy
-        self._admin = admin
-        self._tls = ssl.create_default_context(cafile=str(server.ca_file))
-
-    def direct(self):
-        plain = socket.create_connection(("localhost", self._server.port), timeout=_PATIENCE)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return self._tls.wrap_socket(plain, server_hostname="localhost")
-
-    def answers(self, parts, pieces=1 << 20):
-        """What comes back to each of the two."""
-        self._admin.flushall()
-        first = conversation(self.direct(), parts, "app-current", pieces)
-        self._admin.flushall()
-        return first, conversation(self._proxy.socket(), parts, "x", pieces)
 
 
 @pytest.fixture(scope="module")
@@ -51,38 +15,6 @@ def pair(shared_server, shared_proxy):
     shared_proxy.serve(database(shared_server))
     with shared_server.client() as admin:
         yield Pair(shared_server, shared_proxy, admin)
-
-
-def conversation(sock, parts, password, pieces):
-    """What comes back until the connection ends, or until the dialogue does."""
-    answers = b""
-    with sock:
-        if parts[0] is LOGIN:  # Redis drops the answer if it ends the connection at once
-            sock.sendall(c("AUTH", "app", password))
-            answers = sock.recv(100)
-            parts = parts[1:]
-        sent = b"".join(c("AUTH", "app", password) if part is LOGIN else part for part in parts) + _LAST
-        # Whoever is hung up on while he still speaks may have been told why.
-        with contextlib.suppress(ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
-            for at in range(0, len(sent), pieces):
-                sock.sendall(sent[at : at + pieces])
-        try:
-            while not (end := _ENDS.match(answers)):
-                data = sock.recv(65536)
-                if not data:
-                    return _steady(answers + b"<end>")
-                answers += data
-        except (ConnectionResetError, ssl.SSLEOFError):
-            return _steady(answers + b"<end>")
-        except TimeoutError:
-            return _steady(answers + b"<silence>")
-    return _steady(end[1])
-
-
-def _steady(answers):
-    for pattern, same in _VARYING:
-        answers = pattern.sub(same, answers)
-    return answers
 
 
 @pytest.mark.parametrize("name", BEFORE_LOGIN)

@@ -208,7 +208,7 @@ async def test_who_waits_for_messages_or_an_answer_is_not_idle(says, answers, wa
     for command in says.splitlines(keepends=True):
         side.data_received(command)
         if relay.scanner.found is not None:
-            relay.pass_login(b"")
+            relay.pass_found(b"")
         if answers:
             relay._database_side.data_received(b"+OK\r\n")
             answers -= 1

@@ -171,6 +171,8 @@ async def test_an_error_about_the_database_never_ends_up_inside_a_reply(commands
     client = Nobody()
     relay = Relay(client, Nobody(), b"-LOST\r\n", lambda: None, lambda: None)
     relay.start(b"", commands, eof=False)
+    if relay.scanner.found is not None:
+        relay.pass_found(commands)
     side = relay._database_side
     for reply in replies:
         side.data_received(reply)

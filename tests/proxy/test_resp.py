@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import ProtocolError
-from proxy.resp import CommandReader, encode, parse, reply_end, split_inline
+from proxy.resp import CommandReader, FrameSkipper, encode, parse, reply_end, split_inline
 
 COMMANDS = [
     (b"*1\r\n$4\r\nPING\r\n", [(b"PING",)]),
@@ -110,3 +110,23 @@ def test_an_encoded_command_reads_back(args):
     command = parse(data)
     assert command is not None
     assert (command.args, command.end) == (tuple(args), len(data))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13, 1000])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"+OK\r\n", b":1\r\n", b"$5\r\nhe\r\no\r\n", b"$-1\r\n", b"*-1\r\n", b"*0\r\n", b"_\r\n", b"#t\r\n", b",1.5\r\n",
+        b"(123\r\n", b"!3\r\nERR\r\n", b"=7\r\ntxt:abc\r\n", b">2\r\n+a\r\n$1\r\nb\r\n", b"%1\r\n+a\r\n*2\r\n:1\r\n:2\r\n",
+        b"~2\r\n:1\r\n:2\r\n", b"|1\r\n+a\r\n+b\r\n+the reply\r\n", b"$0\r\n\r\n",
+    ],
+)  # fmt: skip
+def test_the_end_of_a_reply_is_found_in_pieces_of_any_size(frame, size):
+    assert reply_end(frame) == len(frame)
+    data, skipper, at = frame + b"+next\r\n", FrameSkipper(), 0
+    for start in range(0, len(data), size):
+        piece = data[start : start + size]
+        at += skipper.skip(piece, 0)
+        if not skipper.inside:
+            break
+    assert at == len(frame)

@@ -67,9 +67,10 @@ def test_the_head_of_a_command_is_held_until_its_name_is_known():
 
 
 @pytest.mark.parametrize("quit_command", [b"quit\r\n", encode((b"Quit",)), encode((b"QUIT", b"now"))])
-def test_a_quit_is_noticed(quit_command):
-    passed, _, scanner = scan(GET + quit_command + GET, 1)
-    assert passed == GET + quit_command + GET
+def test_it_stops_at_a_quit_as_well(quit_command):
+    passed, found, scanner = scan(GET + quit_command, 1)
+    assert passed == GET
+    assert [raw for _, raw in found] == [quit_command]
     assert scanner.mode.has_quit
     assert not scan(GET, 1)[2].mode.has_quit
 
