@@ -6,10 +6,24 @@ from pydantic import Field
 
 from proxy.directory import Record
 
-__all__ = ["CONNECT_SECONDS_BOUNDS", "Counters", "DatabaseCounters"]
+__all__ = ["CONNECT_SECONDS_BOUNDS", "Counters", "DatabaseCounters", "Durations"]
 
 CONNECT_SECONDS_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Upper bounds, in seconds, of the buckets of `DatabaseCounters.connect_seconds`; one more bucket follows."""
+"""Upper bounds, in seconds, of the buckets of `Durations`; one more bucket follows."""
+
+
+class Durations(Record):
+    """How often something took how long."""
+
+    buckets: tuple[int, ...] = (0,) * (len(CONNECT_SECONDS_BOUNDS) + 1)
+    seconds: float = 0.0  # of all together
+
+    def __add__(self, other: "Durations") -> "Durations":
+        """Both together."""
+        return Durations(
+            buckets=tuple(a + b for a, b in zip(self.buckets, other.buckets, strict=True)),
+            seconds=self.seconds + other.seconds,
+        )
 
 
 class DatabaseCounters(Record):
@@ -22,10 +36,7 @@ class DatabaseCounters(Record):
     failures: Mapping[str, int] = Field(default_factory=dict)  # refused connections, by reason
     ends: Mapping[str, int] = Field(default_factory=dict)  # sessions ended from outside, by cause
     renewals: Mapping[str, int] = Field(default_factory=dict)  # of open connections' tokens, by outcome
-    connect_seconds: tuple[int, ...] = (0,) * (
-        len(CONNECT_SECONDS_BOUNDS) + 1
-    )  # dial + TLS + AUTH, by bucket
-    connect_seconds_sum: float = 0.0
+    connects: Mapping[str, Durations] = Field(default_factory=dict)  # by stage: dial, tls, auth, and whole
 
     def __add__(self, other: "DatabaseCounters") -> "DatabaseCounters":
         """Both together."""
@@ -37,10 +48,10 @@ class DatabaseCounters(Record):
             failures=_sum(self.failures, other.failures),
             ends=_sum(self.ends, other.ends),
             renewals=_sum(self.renewals, other.renewals),
-            connect_seconds=tuple(
-                a + b for a, b in zip(self.connect_seconds, other.connect_seconds, strict=True)
-            ),
-            connect_seconds_sum=self.connect_seconds_sum + other.connect_seconds_sum,
+            connects={
+                stage: self.connects.get(stage, Durations()) + other.connects.get(stage, Durations())
+                for stage in {*self.connects, *other.connects}
+            },
         )
 
 

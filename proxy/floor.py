@@ -1,68 +1,20 @@
 """What all sessions of one worker share: the directory, who waits for news of a credential, and the counts."""
 
 import asyncio
-import bisect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from proxy.access import Policy
 from proxy.admission import Admission
-from proxy.counters import CONNECT_SECONDS_BOUNDS, DatabaseCounters
 from proxy.directory import Credential, Directory, Update
 from proxy.settings import WorkerSettings
+from proxy.tally import Tally
 
-__all__ = ["Floor", "Tally"]
+__all__ = ["Floor"]
 
 _VOUCH_SECONDS = 60.0
 _REPORT_SECONDS = 1.0
-
-
-class Tally:
-    """One database's counts, as plain integers; sessions that are open add theirs when asked."""
-
-    def __init__(self) -> None:
-        self.connections = 0
-        self.open = 0
-        self.bytes_from_clients = 0
-        self.bytes_from_database = 0
-        self.failures: dict[str, int] = {}
-        self.ends: dict[str, int] = {}
-        self.renewals: dict[str, int] = {}
-        self._connect_seconds = [0] * (len(CONNECT_SECONDS_BOUNDS) + 1)
-        self._connect_seconds_sum = 0.0
-
-    def failed(self, reason: str) -> None:
-        """Count a client turned away."""
-        self.failures[reason] = self.failures.get(reason, 0) + 1
-
-    def ended(self, cause: str) -> None:
-        """Count a session ended from outside."""
-        self.ends[cause] = self.ends.get(cause, 0) + 1
-
-    def renewal(self, outcome: str) -> None:
-        """Count what became of a fresh token for an open connection."""
-        self.renewals[outcome] = self.renewals.get(outcome, 0) + 1
-
-    def connected(self, seconds: float) -> None:
-        """Count a client let in, and how long dial, TLS and AUTH took."""
-        self.connections += 1
-        self._connect_seconds[bisect.bisect_left(CONNECT_SECONDS_BOUNDS, seconds)] += 1
-        self._connect_seconds_sum += seconds
-
-    def record(self, from_clients: int, from_database: int) -> DatabaseCounters:
-        """The counts as they cross the socket, together with these bytes of open sessions."""
-        return DatabaseCounters(
-            connections=self.connections,
-            open=self.open,
-            bytes_from_clients=self.bytes_from_clients + from_clients,
-            bytes_from_database=self.bytes_from_database + from_database,
-            failures=dict(self.failures),
-            ends=dict(self.ends),
-            renewals=dict(self.renewals),
-            connect_seconds=tuple(self._connect_seconds),
-            connect_seconds_sum=self._connect_seconds_sum,
-        )
 
 
 class Floor:

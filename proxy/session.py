@@ -230,15 +230,17 @@ class Session(asyncio.Protocol):
     async def _connect(self, begin: Begin, database: Database) -> None:
         floor = self._floor
         credential = floor.directory.credential(begin.database, begin.user)
-        started = time.perf_counter()
         deadline = asyncio.get_running_loop().time() + floor.settings.connect_timeout
         upstream = await connect(floor, database, deadline)
         try:
             replies, commands = b"", begin.raw
+            stages = dict(upstream.stages)
             if credential is not None:
+                started = time.perf_counter()
                 accepted = await log_in(
                     floor, database, credential, upstream, login=begin.login, deadline=deadline
                 )
+                stages["auth"] = time.perf_counter() - started
                 self.guest.logged_in(credential, accepted.made)
                 self.end_if_retired()
                 if begin.login is not None:
@@ -247,7 +249,7 @@ class Session(asyncio.Protocol):
                 self._dismiss(self._ending)
                 return
             tally = floor.tally(database.name)
-            tally.connected(time.perf_counter() - started)
+            tally.connected(stages)
             tally.open += 1
             try:
                 await self._relay_until_closed(database, upstream, replies, commands)

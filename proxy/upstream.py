@@ -5,6 +5,8 @@ import functools
 import os
 import socket
 import ssl
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
@@ -99,10 +101,13 @@ async def dial(host: str, port: int, tls: Tls | model.Tls, *, ca_file: str | Non
     Raises:
         UnreachableError: with a short cause as its message, such as `connection refused`.
     """
+    started = time.perf_counter()
     try:
         context = tls_context(tls.mode, tls.ca_file or ca_file)
+        sock = await _reach(host, port)
+        dialled = time.perf_counter()
         _, upstream = await asyncio.get_running_loop().create_connection(
-            Upstream, host, port, ssl=context, server_hostname=tls.server_name or host
+            Upstream, sock=sock, ssl=context, server_hostname=tls.server_name or host
         )
     except socket.gaierror as error:
         raise UnreachableError(f"its name does not resolve: {error.strerror}", reason="dns") from error
@@ -119,7 +124,28 @@ async def dial(host: str, port: int, tls: Tls | model.Tls, *, ca_file: str | Non
     except OSError as error:
         raise UnreachableError(error.strerror or str(error), reason="network") from error
     keep_alive(upstream.transport)
+    upstream.stages = {"dial": dialled - started, "tls": time.perf_counter() - dialled}
     return upstream
+
+
+async def _reach(host: str, port: int) -> socket.socket:
+    """A TCP connection to the first of a host's addresses that takes it. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    refusal = OSError("its name has no address")
+    for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, address)
+        except OSError as error:
+            sock.close()
+            refusal = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise refusal
 
 
 def tls_context(mode: str, ca_file: str | None) -> ssl.SSLContext:
@@ -147,9 +173,14 @@ def _context(mode: str, ca_file: str | None, _changed: int) -> ssl.SSLContext:
 
 
 class Upstream(asyncio.Protocol):
-    """A connection to a database while questions are asked one at a time; a relay takes its transport over."""
+    """A connection to a database while questions are asked one at a time; a relay takes its transport over.
+
+    Attributes:
+        stages: how many seconds it took to be made: `dial` and `tls`.
+    """
 
     transport: asyncio.Transport
+    stages: Mapping[str, float]
 
     def __init__(self) -> None:
         self.closed = False

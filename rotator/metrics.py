@@ -266,9 +266,15 @@ def _proxies(state: State) -> Iterator[Metric]:
     carried = CounterMetricFamily(
         "valkeeper_bytes", "Bytes relayed, by where they came from.", labels=["database", "from"]
     )
-    seconds = HistogramMetricFamily(
+    whole = HistogramMetricFamily(
         "valkeeper_connect_seconds", "Dial, TLS and AUTH towards the database.", labels=["database"]
     )
+    stages = HistogramMetricFamily(
+        "valkeeper_connect_stage_seconds",
+        "The same by stage: dial (with DNS), tls, and auth (with the wait for a fresh password, where one was refused).",
+        labels=["database", "stage"],
+    )
+    bounds = [*(str(bound) for bound in CONNECT_SECONDS_BOUNDS), "+Inf"]
     for name, counts in sorted(state.counters.databases.items()):
         let_in.add_metric([name], counts.connections)
         still.add_metric([name], counts.open)
@@ -280,7 +286,11 @@ def _proxies(state: State) -> Iterator[Metric]:
             renewals.add_metric([name, outcome], number)
         carried.add_metric([name, "client"], counts.bytes_from_clients)
         carried.add_metric([name, "database"], counts.bytes_from_database)
-        totals = itertools.accumulate(counts.connect_seconds)
-        bounds = [*(str(bound) for bound in CONNECT_SECONDS_BOUNDS), "+Inf"]
-        seconds.add_metric([name], list(zip(bounds, totals, strict=True)), counts.connect_seconds_sum)
-    yield from (connected, let_in, still, failures, ends, renewals, carried, seconds)
+        for stage, durations in sorted(counts.connects.items()):
+            totals = itertools.accumulate(durations.buckets)
+            buckets = list(zip(bounds, totals, strict=True))
+            if stage == "whole":
+                whole.add_metric([name], buckets, durations.seconds)
+            else:
+                stages.add_metric([name, stage], buckets, durations.seconds)
+    yield from (connected, let_in, still, failures, ends, renewals, carried, whole, stages)

@@ -232,8 +232,12 @@ def test_sessions_are_counted(proxy, server):
         client.set(name, "v" * 1000, ex=60)
         counts = proxy.publisher.counters(name, lambda counts: counts.bytes_from_clients > 1000)
         assert (counts.connections, counts.open) == (1, 1)
-        assert sum(counts.connect_seconds) == 1
-        assert 0 < counts.connect_seconds_sum < 5
+        assert {stage: sum(took.buckets) for stage, took in counts.connects.items()} == {
+            "dial": 1, "tls": 1, "auth": 1, "whole": 1,
+        }  # fmt: skip
+        took = {stage: took.seconds for stage, took in counts.connects.items()}
+        assert 0 < took["dial"] < took["whole"] < 5
+        assert took["whole"] == pytest.approx(took["dial"] + took["tls"] + took["auth"])
     counts = proxy.publisher.counters(name, lambda counts: counts.open == 0)
     assert counts.connections == 1
 
