@@ -1,9 +1,10 @@
-"""Socket options by which a peer that has silently gone is noticed."""
+"""How a peer that has gone is noticed: one that went silently, and one while it is not read from."""
 
 import asyncio
+import select
 import socket
 
-__all__ = ["keep_alive"]
+__all__ = ["has_hung_up", "keep_alive"]
 
 _IDLE_SECONDS = 60
 _PROBE_SECONDS = 15
@@ -27,3 +28,14 @@ def keep_alive(transport: asyncio.BaseTransport) -> None:
         (socket.TCP_KEEPCNT, _PROBES),
     ):
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def has_hung_up(transport: asyncio.BaseTransport) -> bool:
+    """Whether the peer can neither send nor read any more, as far as the kernel knows.
+
+    One that has only ended its own half still waits for answers. Over TCP that is all that can be seen of one that closed,
+    until it answers with a reset.
+    """
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), 0)  # POLLHUP and POLLERR come unasked
+    return bool(poll.poll(0))

@@ -21,16 +21,17 @@ class Mode:
         may_end: True once it has said anything for which the database may hang up.
         subscribed: True once it has said SUBSCRIBE of any kind, until a RESET.
         monitors: the same for MONITOR.
+        silenced: True where the database was told to answer nothing (CLIENT REPLY OFF).
         was_reset: True once it has said RESET, after which nobody is logged in until the next AUTH.
     """
 
     __slots__ = (
         "_bound_to",
         "_in_transaction",
-        "_silenced",
         "has_quit",
         "may_end",
         "monitors",
+        "silenced",
         "subscribed",
         "was_reset",
     )
@@ -42,7 +43,7 @@ class Mode:
         self.monitors = False
         self.was_reset = False
         self._in_transaction = False
-        self._silenced = False  # by CLIENT REPLY OFF
+        self.silenced = False
         self._bound_to = 0  # number of the latest command that is about the one behind it
 
     @property
@@ -74,7 +75,7 @@ class Mode:
         elif count == 1:  # DISCARD and RESET, which take no argument
             self._in_transaction = False
             if name == _RESET:
-                self.subscribed = self.monitors = self._silenced = False
+                self.subscribed = self.monitors = self.silenced = False
                 self.was_reset = True
 
     def note_client(self, args: tuple[bytes, ...], number: int) -> None:
@@ -87,7 +88,7 @@ class Mode:
             if how == b"SKIP":
                 self._bound_to = number
             elif how in (b"ON", b"OFF"):
-                self._silenced = how == b"OFF"
+                self.silenced = how == b"OFF"
 
     def obstacle(self, number: int, *, pushes: bool) -> str | None:
         """Why no command of somebody else's may go between this one and the next; None: it may.
@@ -98,7 +99,7 @@ class Mode:
         """
         obstacles = (
             (self._in_transaction, "it is inside MULTI"),
-            (self._silenced, "it has switched replies off (CLIENT REPLY OFF)"),
+            (self.silenced, "it has switched replies off (CLIENT REPLY OFF)"),
             (self.monitors, "it runs MONITOR"),
             (self.subscribed and not pushes, "it is subscribed in RESP2, in which no AUTH can be sent"),
             (self.has_quit, "it has said QUIT"),

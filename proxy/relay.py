@@ -234,8 +234,9 @@ class Relay:
         self._finish(b"", self._last_patience())
 
     def _last_patience(self) -> float:
-        blocked = not self.scanner.at_boundary or self.scanner.last_name.upper() in _BLOCKING
-        return _BLOCKED_PATIENCE if blocked else _PATIENCE
+        scanner = self.scanner
+        silent = not scanner.at_boundary or scanner.last_name.upper() in _BLOCKING or scanner.mode.silenced
+        return _BLOCKED_PATIENCE if silent else _PATIENCE
 
     def _finish(self, error: bytes, patience: float) -> None:
         if self.finishing:
@@ -270,11 +271,19 @@ class Relay:
             self._watch(self._patience)
         elif self.client.get_write_buffer_size() == 0:
             self.finishing = True
-            self.database.abort()
+            self._hang_up()
         elif self._error:
             self.abort()  # the client reads nothing, so it could not read the error either
         else:
             self._watch(self._patience)
+
+    def _hang_up(self) -> None:
+        if self.scanner.mode.silenced and not self.database.is_closing():
+            # It may only be busy: what it was asked for is still to be done, so it gets an end of file and no reset.
+            self.database.close()
+            self._watch(_CLOSE_SECONDS)
+        else:
+            self.database.abort()
 
     def _progress(self) -> tuple[int, int]:
         """Differs as long as the database answers, or takes what it was sent."""

@@ -16,7 +16,7 @@ from proxy.farewell import Farewell
 from proxy.floor import Floor
 from proxy.guest import Door, Guest
 from proxy.handshake import HANDSHAKE_SECONDS, Begin, Close, Handshake
-from proxy.keepalive import keep_alive
+from proxy.keepalive import has_hung_up, keep_alive
 from proxy.login import connect, log_in
 from proxy.relay import Relay
 from proxy.relogin import Relogin
@@ -225,6 +225,9 @@ class Session(asyncio.Protocol):
         self.guest.authorize(begin.user)
         with floor.admission.opened(database.name):
             await floor.admission.turn(database.name, floor.settings.connect_timeout)
+            if has_hung_up(self.transport):  # who gave up meanwhile is no burden to the database
+                self.transport.abort()
+                return
             await self._connect(begin, database)
 
     async def _connect(self, begin: Begin, database: Database) -> None:

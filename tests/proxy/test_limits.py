@@ -14,6 +14,7 @@ from proxy.idleness import Idleness
 from proxy.keepalive import keep_alive
 from proxy.relay import Relay, _ClientSide
 from proxy.settings import LimitSettings
+from tests.proxy.hall import Hall
 from tests.proxy.proxykit import Nobody, credential, database, directory, eventually
 
 FULL = b"-ERR max number of clients reached\r\n"
@@ -186,6 +187,20 @@ def test_a_storm_is_turned_away_with_an_error(limited):
     assert b"limits.new_per_second" in proxy.say(LOGIN)
     counts = proxy.publisher.counters("orders", lambda counts: counts.failures)
     assert counts.failures == {"too_many_at_once": 1}
+
+
+async def test_who_gives_up_while_it_waits_for_its_turn_is_not_taken_to_the_database(short_dir, server):
+    served = directory(database(server), credentials=[credential()])
+    async with Hall(short_dir / "orders.sock", served, limits={"new_per_second": 10}) as hall:
+        for _ in range(10):  # a second's worth may come at once
+            async with hall.client():
+                pass
+        _, writer = await asyncio.open_unix_connection(hall.path)
+        writer.write(LOGIN)
+        await hall.until(lambda: any(session.state == "connecting" for session in hall.sessions))
+        writer.close()
+        await hall.until(lambda: not hall.sessions)
+        assert hall.tally().connections == 10
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,14 @@ def test_a_blocked_client_that_goes_takes_nothing_along(proxy, server, key):
             assert client.llen(key) == 1
 
 
+def test_a_client_without_replies_that_goes_has_its_commands_done(proxy, server, key):
+    said = b"AUTH app x\r\n" + encode((b"CLIENT", b"REPLY", b"OFF")) + encode((b"SET", key.encode(), b"done"))
+    assert proxy.say(said) == b"+OK\r\n"
+    with server.client() as admin:
+        assert admin.get(key) == b"done"
+    eventually(lambda: not proxy.publisher.sessions()[0])
+
+
 def test_quit_is_answered_once(proxy):
     assert proxy.say(b"AUTH app x\r\nQUIT\r\n") == b"+OK\r\n+OK\r\n"
     assert proxy.say(b"AUTH app x\r\nQUIT\r\n", eof=False) == b"+OK\r\n+OK\r\n"
