@@ -93,6 +93,9 @@ class Reply:
     data: bytes
 
 
+_SKIPPED = Reply(b"")  # an empty command, which Redis does not answer
+
+
 @dataclass(frozen=True, slots=True)
 class Close:
     """Answer this, if anything, and end the connection."""
@@ -128,52 +131,55 @@ class Handshake:
         self._database = database
         self._db_user = db_user or "default"
         self._reader = CommandReader(max_args=_MAX_ARGS, max_bulk=_MAX_BULK)
+        self._received = 0
 
     def receive(self, data: bytes) -> None:
         """Take more bytes."""
+        self._received += len(data)
         self._reader.append(data)
 
     def next(self) -> Reply | Close | Begin | None:
         """What to do next; None: wait for more bytes. After `Close` or `Begin` there is nothing more to ask."""
-        step = self._single() if self._database is not None else self._any()
-        if step is None and len(self._reader.rest) > HANDSHAKE_BYTES:
-            return Close(error_reply("ERR", "valkeeper: more than 64 KiB before AUTH"), "handshake_too_big")
-        return step
+        while True:
+            step = self._single() if self._database is not None else self._any()
+            if isinstance(step, Begin):
+                return step
+            # What was answered or skipped counts as well: answers that a client does not read are held for it.
+            if self._received - (0 if step is None else self._reader.held) > HANDSHAKE_BYTES:
+                return Close(
+                    error_reply("ERR", "valkeeper: more than 64 KiB before AUTH"), "handshake_too_big"
+                )
+            if step is not _SKIPPED:
+                return step
 
     def _single(self) -> Reply | Close | Begin | None:
-        while True:
-            raw = self._reader.rest
-            try:
-                name = self._reader.peek_name()
-                if name in _CROSS_PROTOCOL:
-                    return Close(b"", "cross_protocol")
-                if name is not None and name not in (b"", b"AUTH", b"HELLO"):
-                    return self._begin(None, raw)
-                command = self._reader.next()
-            except ProtocolError:
-                return self._begin(None, raw)  # the database has the words for it
-            if command is None:
-                return None
-            if command.args:
-                return self._begin(read_login(command.args), raw)
+        try:
+            name = self._reader.peek_name()
+            if name in _CROSS_PROTOCOL:
+                return Close(b"", "cross_protocol")
+            if name is not None and name not in (b"", b"AUTH", b"HELLO"):
+                return self._begin(None, self._reader.rest)
+            command = self._reader.next()
+        except ProtocolError:
+            return self._begin(None, self._reader.rest)  # the database has the words for it
+        if command is None:
+            return None
+        return self._begin(read_login(command.args), self._reader.latest) if command.args else _SKIPPED
 
     def _begin(self, login: Login | None, raw: bytes) -> Begin:
         assert self._database is not None  # noqa: S101 -- for the type checker
         return Begin(self._database, login.user if login else self._db_user, login, raw, self._reader.rest)
 
     def _any(self) -> Reply | Close | Begin | None:
-        while True:
-            raw = self._reader.rest
-            try:
-                command = self._reader.next()
-            except ProtocolError as error:
-                return Close(error.reply, "protocol_error")
-            if command is None:
-                return None
-            if command.args:
-                return self._unauthenticated(command, raw)
+        try:
+            command = self._reader.next()
+        except ProtocolError as error:
+            return Close(error.reply, "protocol_error")
+        if command is None:
+            return None
+        return self._unauthenticated(command) if command.args else _SKIPPED
 
-    def _unauthenticated(self, command: Command, raw: bytes) -> Reply | Close | Begin:
+    def _unauthenticated(self, command: Command) -> Reply | Close | Begin:
         """What Redis says to a client that has not logged in, or the login that names a database."""
         if command.name in _CROSS_PROTOCOL:
             return Close(b"", "cross_protocol")
@@ -182,7 +188,7 @@ class Handshake:
             user, at, database = login.user.rpartition("@")
             if not at or not database:
                 return Reply(_WHICH_DATABASE)
-            return Begin(database, user or self._db_user, login, raw, self._reader.rest)
+            return Begin(database, user or self._db_user, login, self._reader.latest, self._reader.rest)
         if command.name == b"QUIT":
             return Close(b"+OK\r\n", "quit")
         return Reply(_unauthenticated_reply(command))

@@ -185,16 +185,31 @@ class CommandReader:
 
     def __init__(self, *, max_args: int, max_bulk: int) -> None:
         self._data = b""
+        self._latest = 0  # where the latest command begins
+        self._at = (
+            0  # and where it ends: cutting it off at once would copy what is behind it for every command
+        )
         self._limits = {"max_args": max_args, "max_bulk": max_bulk}
 
     def append(self, data: bytes) -> None:
         """Take more bytes."""
-        self._data += data
+        self._data = self._data[self._at :] + data
+        self._latest = self._at = 0
+
+    @property
+    def held(self) -> int:
+        """How much has been taken and not been given out as a command, in bytes."""
+        return len(self._data) - self._at
 
     @property
     def rest(self) -> bytes:
         """What has been taken and not been given out as a command."""
-        return self._data
+        return self._data[self._at :]
+
+    @property
+    def latest(self) -> bytes:
+        """The bytes of the command given out last, and the rest; asked before more is taken."""
+        return self._data[self._latest :]
 
     def next(self) -> Command | None:
         """The next command, removed from the front; None: more bytes are needed.
@@ -202,9 +217,9 @@ class CommandReader:
         Raises:
             ProtocolError: no command can follow.
         """
-        command = parse(self._data, **self._limits)
+        command = parse(self._data, self._at, **self._limits)
         if command is not None:
-            self._data = self._data[command.end :]
+            self._latest, self._at = self._at, command.end
         return command
 
     def peek_name(self) -> bytes | None:
@@ -213,14 +228,14 @@ class CommandReader:
         Raises:
             ProtocolError: no command can follow.
         """
-        if self._data[:1] == b"*":
-            header = _header(self._data, 0, "mbulk")
+        if self._data[self._at : self._at + 1] == b"*":
+            header = _header(self._data, self._at, "mbulk")
             if header is not None and header[0] is not None and header[0] > 0:
                 # Cut down to its first argument, the command is a whole one as soon as its name is there.
                 at = header[1]
                 first = parse(b"*1\r\n" + self._data[at:], max_bulk=self._limits["max_bulk"])
                 return None if first is None else first.name
-        command = parse(self._data, **self._limits)
+        command = parse(self._data, self._at, **self._limits)
         return None if command is None else command.name
 
 
