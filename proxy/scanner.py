@@ -1,7 +1,7 @@
 """Follows a client's commands through a stream without holding it, and stops where one might log in, and at the last.
 
 Everything passes at once, whatever its size; payloads are skipped by their length and never copied. Only the head
-of a command whose name has not arrived yet, and an incomplete AUTH, HELLO, QUIT or CLIENT, are held back.
+of a command whose name has not arrived yet, and an incomplete AUTH, HELLO, QUIT, CLIENT or SCRIPT, are held back.
 """
 
 from proxy.errors import ProtocolError
@@ -13,7 +13,7 @@ __all__ = ["CommandScanner"]
 _LONGEST_NAME = 16  # of the names anybody asks about; longer ones are not looked at
 _QUIT = b"QUIT"
 _STOPS = frozenset((b"AUTH", b"HELLO", _QUIT))
-_READ = _STOPS | {b"CLIENT"}  # whose arguments matter
+_READ = _STOPS | {b"CLIENT", b"SCRIPT"}  # whose arguments matter
 _NOTED = _READ | LOOKED_AT
 _ARRAY, _BULK = b"*$"
 
@@ -27,7 +27,7 @@ class CommandScanner:
         stopped: True where everything is held back: behind `found`, or since `stop`.
         mode: what the commands let through have made of the connection.
         last_name: the name of the latest command, as sent, where it has at most 16 bytes.
-        lost: True once the bytes are not RESP. The database closes such a connection, so they pass unseen.
+        lost: True once the bytes are not RESP, or no longer read as such. From there on they pass unseen.
     """
 
     __slots__ = (
@@ -171,7 +171,10 @@ class CommandScanner:
             self.found = command._replace(end=command.end - at)
             self.stopped = True
             return False
-        self.mode.note_client(command.args, self.commands + 1)
+        if name == b"CLIENT":
+            self.mode.note_client(command.args, self.commands + 1)
+        elif _starts_debugger(command.args):
+            raise ProtocolError("what follows may be the debugger's")
         return True
 
     def _inline(self, data: bytes, at: int) -> int:
@@ -190,3 +193,13 @@ class CommandScanner:
         if len(data) - at > MAX_LINE:
             raise ProtocolError("too big count string")
         return -1
+
+
+def _starts_debugger(args: tuple[bytes, ...]) -> bool:
+    """Whether a SCRIPT switches on Redis' Lua debugger, which frames what it reads in ways of its own.
+
+    A login that were found, and given its password, where the debugger sees the text of a script would be shown to the
+    client.
+    """
+    words = [arg.upper() for arg in args[1:3]]
+    return words[:1] == [b"DEBUG"] and words[1:] != [b"NO"]
