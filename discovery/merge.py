@@ -101,6 +101,7 @@ def _standing_in(static: Database, found: Database) -> Database:
         name=static.name,
         endpoint=static.endpoint,
         tls=static.tls,
+        upstream_mode=static.upstream_mode,
         labels={**found.labels, **static.labels},
         handed_on=static.handed_on,
         description=static.description or found.description,

@@ -159,6 +159,7 @@ class Database:
     handed_on: tuple[HandedOnUser, ...] = ()
     engine: str = "redis"
     engine_version: str | None = None
+    upstream_mode: Literal["dedicated", "shared"] | None = None  # None: as the proxy's settings say
     description: str = ""
 
     @property

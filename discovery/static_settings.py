@@ -181,6 +181,14 @@ def _unique_users(users: tuple[StaticUserSettings, ...]) -> tuple[StaticUserSett
     return users
 
 
+class StaticUpstreamSettings(Section):
+    """How clients' commands get to one database."""
+
+    mode: Literal["dedicated", "shared"] | None = Field(
+        None, description="As `proxy.upstream.mode`, for this database; none: as there."
+    )
+
+
 class StaticDatabaseSettings(Section):
     """One of `databases:`: any Redis or Valkey with TLS."""
 
@@ -189,6 +197,9 @@ class StaticDatabaseSettings(Section):
         description="rediss://host:port, for a cluster with ?mode=cluster"
     )
     tls: TlsSettings = Field(TlsSettings(), description="How its certificate is checked.")
+    upstream: StaticUpstreamSettings = Field(
+        StaticUpstreamSettings(), description="How clients' commands get to it."
+    )
     labels: Mapping[str, str] = Field({}, description="What roles choose it by.")
     description: str = Field("", description="What people should know about it.")
     users: Annotated[tuple[StaticUserSettings, ...], AfterValidator(_unique_users)] = Field(

@@ -27,15 +27,19 @@ class Durations(Record):
 
 
 class DatabaseCounters(Record):
-    """One database's counts since the proxy started. All but `open` only grow."""
+    """One database's counts since the proxy started. All but `open` and `shared_connections` only grow."""
 
     connections: int = 0  # let in: logged in upstream, or passed through
     open: int = 0  # sessions right now
+    shared_connections: int = 0  # that sessions share right now
     bytes_from_clients: int = 0
     bytes_from_database: int = 0
     failures: Mapping[str, int] = Field(default_factory=dict)  # refused connections, by reason
     ends: Mapping[str, int] = Field(default_factory=dict)  # sessions ended from outside, by cause
     renewals: Mapping[str, int] = Field(default_factory=dict)  # of open connections' tokens, by outcome
+    moves: Mapping[str, int] = Field(
+        default_factory=dict
+    )  # sessions that stopped sharing, by why, and that came back
     connects: Mapping[str, Durations] = Field(default_factory=dict)  # by stage: dial, tls, auth, and whole
 
     def __add__(self, other: "DatabaseCounters") -> "DatabaseCounters":
@@ -43,11 +47,13 @@ class DatabaseCounters(Record):
         return DatabaseCounters(
             connections=self.connections + other.connections,
             open=self.open + other.open,
+            shared_connections=self.shared_connections + other.shared_connections,
             bytes_from_clients=self.bytes_from_clients + other.bytes_from_clients,
             bytes_from_database=self.bytes_from_database + other.bytes_from_database,
             failures=_sum(self.failures, other.failures),
             ends=_sum(self.ends, other.ends),
             renewals=_sum(self.renewals, other.renewals),
+            moves=_sum(self.moves, other.moves),
             connects={
                 stage: self.connects.get(stage, Durations()) + other.connects.get(stage, Durations())
                 for stage in {*self.connects, *other.connects}

@@ -11,7 +11,10 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, SerializationInfo
 from pydantic.functional_serializers import PlainSerializer
 
-__all__ = ["Credential", "Database", "Directory", "Record", "Tls", "Update", "to_wire"]
+__all__ = ["Credential", "Database", "Directory", "Record", "Tls", "Update", "UpstreamMode", "to_wire"]
+
+UpstreamMode = Literal["dedicated", "shared"]
+"""Whether each client gets a connection of its own to its database, or a few are for all."""
 
 _REVEAL = {"reveal_secrets": True}
 
@@ -72,6 +75,7 @@ class Database(Record):
     port: int
     tls: Tls = Tls()
     cluster_mode: bool = False
+    mode: UpstreamMode | None = None  # None: as the proxy's settings say
     labels: Mapping[str, str] = Field(default_factory=dict)
     users: Mapping[str, str] = Field(
         default_factory=dict

@@ -9,6 +9,7 @@ __all__ = [
     "ChannelError",
     "ClientError",
     "CrowdedError",
+    "HungUpError",
     "ListenError",
     "LostError",
     "NoCredentialError",
@@ -75,6 +76,16 @@ class ClientError(ProxyError):
 
 class UnreachableError(ClientError):
     """The database gave no answer to AUTH: not found, refused, timed out, not trusted, or cut off."""
+
+
+class HungUpError(ClientError):
+    """The database hung up on a connection that sessions share, which go on over another one."""
+
+    def __init__(self, database: str) -> None:
+        super().__init__(
+            f"database '{database}' hung up before it answered; whether it did what it was asked for is not known",
+            reason="database_lost",
+        )
 
 
 class LostError(ClientError):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from proxy.access import Identity
-from proxy.directory import Credential
+from proxy.directory import Credential, UpstreamMode
 from proxy.errors import ClientError, RefusedError
 from proxy.floor import Floor
 from proxy.handshake import Login
@@ -19,6 +19,7 @@ class Door:
 
     database: str | None  # None: for all of them
     db_user: str | None
+    mode: UpstreamMode | None = None  # None: as the database's, or the proxy's
 
 
 @dataclass(slots=True)

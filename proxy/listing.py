@@ -10,7 +10,7 @@ _LONGEST_NAME = 128  # of a user or database, in characters
 
 def record_of(session: Session) -> SessionRecord:
     """What a list of sessions shows of one."""
-    guest = session.guest
+    guest, passed = session.guest, session.passed
     return SessionRecord(
         id=session.id,
         identity=str(guest.identity),
@@ -20,9 +20,9 @@ def record_of(session: Session) -> SessionRecord:
         user=None if guest.user is None else _shown(guest.user),
         state=session.state,
         since=session.since,
-        commands=session.commands,
-        bytes_from_client=session.bytes_from_client,
-        bytes_from_database=session.bytes_from_database,
+        commands=passed.commands,
+        bytes_from_client=passed.from_client,
+        bytes_from_database=passed.from_database,
     )
 
 

@@ -16,9 +16,9 @@ from proxy.errors import RejectedError, UnreachableError
 from proxy.floor import Floor
 from proxy.handshake import Login
 from proxy.resp import encode
-from proxy.upstream import Upstream, dial, is_rejection
+from proxy.upstream import MAX_LOGIN_REPLY, Upstream, dial, is_rejection
 
-__all__ = ["Accepted", "ask", "connect", "log_in", "working_password"]
+__all__ = ["Accepted", "ask", "connect", "log_in", "unreachable", "working_password"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,22 @@ async def connect(floor: Floor, database: Database, deadline: float) -> Upstream
         return await dial(database.host, database.port, database.tls, ca_file=floor.settings.ca_file)
 
 
-async def ask(floor: Floor, database: Database, upstream: Upstream, command: bytes, deadline: float) -> bytes:
-    """Send one command, and give its whole reply.
+async def ask(
+    floor: Floor,
+    database: Database,
+    upstream: Upstream,
+    command: bytes,
+    deadline: float,
+    *,
+    most: int = MAX_LOGIN_REPLY,
+) -> bytes:
+    """Send one command, and give its whole reply, which may have `most` bytes.
 
     Raises:
         UnreachableError: as the client is to read it.
     """
     async with _in_time(floor, database, deadline):
-        return await upstream.ask(command)
+        return await upstream.ask(command, most=most)
 
 
 @asynccontextmanager

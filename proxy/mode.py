@@ -7,7 +7,15 @@ _ENDING = frozenset((_QUIT, b"SHUTDOWN", b"POST", b"HOST:"))  # to which Redis a
 _SUBSCRIBING = frozenset((b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE"))
 _TRANSACTIONS = frozenset((b"MULTI", b"EXEC", b"DISCARD"))
 
-LOOKED_AT = _ENDING | _SUBSCRIBING | _TRANSACTIONS | {_RESET, b"MONITOR", b"ASKING"}
+_CLEARING = frozenset((b"DISCARD", _RESET))
+_WATCHING = frozenset((b"WATCH", b"UNWATCH"))
+_BARE = _TRANSACTIONS | _CLEARING | {b"UNWATCH"}  # that are refused where they have an argument
+_LASTING = frozenset((b"SELECT", b"READONLY", b"READWRITE", b"SYNC", b"PSYNC", b"REPLCONF"))
+_HARMLESS = frozenset(
+    b"ID INFO LIST GETNAME SETINFO GETREDIR TRACKINGINFO KILL UNBLOCK PAUSE UNPAUSE HELP".split()
+)
+
+LOOKED_AT = _ENDING | _SUBSCRIBING | _TRANSACTIONS | _WATCHING | _LASTING | {_RESET, b"MONITOR", b"ASKING"}
 """The commands that `Mode.note` has to be told of; `note_client` is for CLIENT."""
 
 
@@ -23,14 +31,18 @@ class Mode:
         monitors: the same for MONITOR.
         silenced: True where the database was told to answer nothing (CLIENT REPLY OFF).
         was_reset: True once it has said RESET, after which nobody is logged in until the next AUTH.
+        own_at: number of the latest command that only a connection of its own can serve.
     """
 
     __slots__ = (
         "_bound_to",
         "_in_transaction",
+        "_lasting",
+        "_watches",
         "has_quit",
         "may_end",
         "monitors",
+        "own_at",
         "silenced",
         "subscribed",
         "was_reset",
@@ -45,13 +57,26 @@ class Mode:
         self._in_transaction = False
         self.silenced = False
         self._bound_to = 0  # number of the latest command that is about the one behind it
+        self._watches = False
+        self._lasting = (
+            False  # it is told from a fresh connection by something that only RESET takes back, if that
+        )
+        self.own_at = 0
 
     @property
     def listens(self) -> bool:
         """True where messages come that no command asked for."""
         return self.subscribed or self.monitors
 
-    def note(self, name: bytes, count: int, number: int) -> None:
+    @property
+    def is_plain(self) -> bool:
+        """True where nothing tells the connection from one that has just been logged in."""
+        told_apart = (
+            self._in_transaction, self._watches, self._lasting, self.listens, self.silenced, self.was_reset, self.may_end,
+        )  # fmt: skip
+        return not any(told_apart)
+
+    def note(self, name: bytes, count: int, number: int) -> None:  # noqa: C901  one line a kind of command
         """Take a command that passes.
 
         Args:
@@ -59,7 +84,12 @@ class Mode:
             count: of its arguments, the name included.
             number: how many commands have passed with this one.
         """
-        if name in _ENDING:
+        self.own_at = number
+        if name in _LASTING or (name in _BARE and count > 1):
+            self._lasting = True
+        if name in _WATCHING:
+            self._watches = name == b"WATCH"
+        elif name in _ENDING:
             self.may_end = True
             self.has_quit = self.has_quit or name == _QUIT
         elif name in _SUBSCRIBING:
@@ -71,8 +101,10 @@ class Mode:
         elif name == b"MULTI":
             self._in_transaction = True
         elif name == b"EXEC":  # even one that is refused ends the transaction (`rejectCommand` in server.c)
+            self._watches = self._watches and not self._in_transaction
             self._in_transaction = False
-        elif count == 1:  # DISCARD and RESET, which take no argument
+        elif name in _CLEARING and count == 1:  # they take no argument
+            self._watches = self._watches and not self._in_transaction
             self._in_transaction = False
             if name == _RESET:
                 self.subscribed = self.monitors = self.silenced = False
@@ -81,6 +113,8 @@ class Mode:
     def note_client(self, args: tuple[bytes, ...], number: int) -> None:
         """Take a CLIENT that passes, with all its arguments; see `note`."""
         about = args[1].upper() if len(args) > 1 else b""
+        self.own_at = number
+        self._lasting = self._lasting or about not in _HARMLESS
         if about == b"CACHING":
             self._bound_to = number
         elif about == b"REPLY":
@@ -89,6 +123,10 @@ class Mode:
                 self._bound_to = number
             elif how in (b"ON", b"OFF"):
                 self.silenced = how == b"OFF"
+
+    def note_login(self, args: tuple[bytes, ...]) -> None:
+        """Take an AUTH, HELLO or QUIT, with all its arguments, before it passes."""
+        self._lasting = self._lasting or len(args) > 1
 
     def obstacle(self, number: int, *, pushes: bool) -> str | None:
         """Why no command of somebody else's may go between this one and the next; None: it may.

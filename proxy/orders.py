@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from proxy.directory import Directory, Record, Update
+from proxy.directory import Directory, Record, Update, UpstreamMode
 from proxy.messages import AskSessions, EndSessions, Rejected, Report, SessionsPart
 from proxy.settings import WorkerSettings
 
@@ -47,6 +47,7 @@ class Listen(Record):
     name: str  # of the socket, for `Unlisten`
     database: str | None
     db_user: str | None
+    mode: UpstreamMode | None
 
 
 class Unlisten(Record):

@@ -27,6 +27,7 @@ HIGH_WATER = 256 * 1024
 """Bytes that may wait to be written before the other side is no longer read."""
 
 _QUIT = b"*1\r\n$4\r\nQUIT\r\n"
+_PING = b"*1\r\n$4\r\nPING\r\n"
 _PATIENCE = 10.0  # seconds without a byte that a database may take to finish what the client asked for
 _BLOCKED_PATIENCE = (
     0.25  # the same for a command that may wait for ever; Redis itself would free the client at once
@@ -66,6 +67,8 @@ class Relay:
         "_interlude",
         "_lost",
         "_on_closed",
+        "_on_parted",
+        "_parted",
         "_patience",
         "_pauses",
         "_timer",
@@ -108,6 +111,13 @@ class Relay:
         self._database_side = DatabaseSide(self)
         self._interlude: Interlude | None = None
         self._held_up = False  # the client has said something during an interlude
+        self._on_parted: Callable[[bytes], None] | None = None
+        self._parted = False  # the client is somebody else's now
+
+    @property
+    def commands(self) -> int:
+        """Commands of the client that the database got."""
+        return self.scanner.commands
 
     @property
     def waits(self) -> bool:
@@ -187,11 +197,31 @@ class Relay:
             self._interlude = Interlude(self, self._database_side, question, on_answer)
         return obstacle
 
+    def part(self, on_parted: Callable[[bytes], None]) -> str | None:
+        """Let go of the client, its reading paused, as soon as all that it asked for is answered.
+
+        Args:
+            on_parted: gets what it has sent that no database has seen; not called where the session ends before.
+
+        Returns:
+            Why not now; None: it is under way.
+        """
+        obstacle = self.interlude(_PING, lambda _: None)
+        if obstacle is None:
+            self._on_parted = on_parted
+        return obstacle
+
     def interlude_over(self) -> None:
-        """Go on as before the interlude."""
+        """Go on as before the interlude, or part."""
         self._interlude = None
         if self.finishing:
             self._say_goodbye()
+            return
+        if self._on_parted is not None:
+            self._parted = self.finishing = True
+            self.database.set_protocol(Unheard(self))
+            self.client.pause_reading()
+            self._on_parted(self.scanner.give_up())
             return
         self.database.set_protocol(self._database_side)
         self._pass_held()
@@ -213,7 +243,7 @@ class Relay:
         """Cut both connections, where they are still there."""
         if self._timer is not None:
             self._timer.cancel()
-        if not self._client_gone:
+        if not (self._client_gone or self._parted):
             self.client.abort()
         if not self._database_gone:
             self.database.abort()
@@ -292,6 +322,8 @@ class Relay:
     def database_lost(self) -> None:
         """The database's connection is gone: deliver what is left, and go."""
         self._database_gone = True
+        if self._parted:
+            return
         if not self.finishing:
             self.cut = not (self.scanner.mode.may_end or self._database_side.told_why)
             if self.cut and self._database_side.owes_reply:

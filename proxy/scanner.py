@@ -109,6 +109,11 @@ class CommandScanner:
         """Hold back everything from here on, until `go_on`."""
         self.stopped = True
 
+    def give_up(self) -> bytes:
+        """What is held back, for somebody else to go on with."""
+        held, self._held = self._held, b""
+        return held
+
     def go_on(self) -> bytes:
         """Let pass again; gives what was held and may pass now."""
         self.stopped = False
@@ -168,6 +173,7 @@ class CommandScanner:
             # One that is too large to be held is none that matters: it passes like any other command.
             return len(data) - at > MAX_LINE
         if name in _STOPS:
+            self.mode.note_login(command.args)
             self.found = command._replace(end=command.end - at)
             self.stopped = True
             return False

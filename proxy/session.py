@@ -5,23 +5,28 @@ import itertools
 import os
 import time
 from collections.abc import Callable
-from typing import Literal, cast
+from datetime import datetime
+from typing import Literal
 
 import structlog
 
 from proxy.access import Identity
-from proxy.directory import Database
-from proxy.errors import ClientError, LostError, error_reply
-from proxy.farewell import Farewell
+from proxy.directory import Credential, Database
+from proxy.errors import ClientError, HungUpError, LostError, error_reply
 from proxy.floor import Floor
 from proxy.guest import Door, Guest
 from proxy.handshake import HANDSHAKE_SECONDS, Begin, Close, Handshake
-from proxy.keepalive import has_hung_up, keep_alive
+from proxy.keepalive import has_hung_up
 from proxy.login import connect, log_in
 from proxy.relay import Relay
 from proxy.relogin import Relogin
 from proxy.retirement import RETIRED
+from proxy.shared.member import Member
+from proxy.shared.pool import Pool, Pools
+from proxy.shared.sharing import Sharing
+from proxy.tally import Passed, Tally
 from proxy.upstream import Upstream
+from proxy.visitor import Visitor
 
 __all__ = ["Session"]
 
@@ -30,7 +35,7 @@ log = structlog.get_logger("proxy")
 _numbers = itertools.count(1)
 
 
-class Session(asyncio.Protocol):
+class Session(Visitor):
     """A client that has just come in; a relay takes over once it is let in.
 
     Args:
@@ -38,6 +43,7 @@ class Session(asyncio.Protocol):
         door: the listener it came in by.
         identify: names the caller of a transport.
         supervise: runs a session to its end, as one of the worker's tasks.
+        pools: the connections that sessions share.
 
     Attributes:
         id: unique over all proxies and workers of a machine.
@@ -45,15 +51,15 @@ class Session(asyncio.Protocol):
         since: when it came, in seconds since the epoch.
     """
 
-    transport: asyncio.Transport
-
     def __init__(
         self,
         floor: Floor,
         door: Door,
         identify: Callable[[asyncio.BaseTransport], Identity],
         supervise: Callable[["Session"], None],
+        pools: Pools,
     ) -> None:
+        super().__init__()
         self.id = f"{os.getpid()}-{next(_numbers)}"
         self.guest = Guest(floor, door, database=door.database or "")
         self.since = time.time()
@@ -61,14 +67,13 @@ class Session(asyncio.Protocol):
         self._identify = identify
         self._supervise = supervise
         self._handshake = Handshake(door.database, door.db_user)
-        self._relay: Relay | None = None
-        self._wake = asyncio.Event()
-        self._early = b""  # came while the client was being let in
+        self._pools = pools
+        self._pool: Pool | None = None  # where it shares its database's connections
+        self._carrier: Relay | Member | None = None  # what passes its bytes on
+        self._passed = Passed()  # by earlier carriers
+        self._sharing = Sharing()
         self._let_in = False
-        self._eof = False
-        self._gone = False
         self._ending = b""  # the error that ends it from outside
-        self._leaving = False  # has been told its last words
 
     @property
     def facts(self) -> dict[str, str | None]:
@@ -76,69 +81,50 @@ class Session(asyncio.Protocol):
         return {"session": self.id, **self.guest.facts}
 
     @property
-    def bytes_from_client(self) -> int:
-        """Bytes relayed to the database."""
-        return self._relay.from_client if self._relay is not None else 0
+    def carried(self) -> Passed:
+        """What is not yet on the database's account."""
+        return Passed() if self._carrier is None else Passed().and_by(self._carrier)
 
     @property
-    def bytes_from_database(self) -> int:
-        """Bytes relayed to the client."""
-        return self._relay.from_database if self._relay is not None else 0
+    def passed(self) -> Passed:
+        """What the database got of it, and it of the database."""
+        return self._passed if self._carrier is None else self._passed.and_by(self._carrier)
 
     @property
     def state(self) -> Literal["greeting", "connecting", "open", "ending"]:
         """How far it is: it has not said what it wants, is being logged in, is served, or is being ended."""
-        if self._leaving or self._ending or (self._relay is not None and self._relay.finishing):
+        if self.leaving or self._ending or (self._carrier is not None and self._carrier.finishing):
             return "ending"
-        if self._relay is not None:
+        if self._carrier is not None:
             return "open"
         return "connecting" if self._let_in else "greeting"
 
     @property
-    def commands(self) -> int:
-        """Commands of the client that the database got."""
-        return self._relay.scanner.commands if self._relay is not None else 0
-
-    @property
     def traffic(self) -> int:
         """Grows with every byte either way."""
-        return self.bytes_from_client + self.bytes_from_database
+        passed = self.passed
+        return passed.from_client + passed.from_database
 
     @property
     def may_wait(self) -> bool:
         """True where silence is no sign of idleness: it is not served yet, or waits for an element or a message."""
-        return self._relay is None or self._relay.waits
+        return self._carrier is None or self._carrier.waits
 
-    # What the transport calls until the relay has taken over.
+    # What the transport calls while nobody else has it.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Find out who calls, and begin."""
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
-        keep_alive(transport)
+        super().connection_made(transport)
         self.guest.identity = self._identify(transport)
         self._supervise(self)
 
     def data_received(self, data: bytes) -> None:
-        """Keep it for the handshake. uvloop may call this once more after reading was paused."""
+        """Hear what it wants."""
         if self._let_in:
-            self._early += data
+            super().data_received(data)
         else:
             self._handshake.receive(data)
-            self._wake.set()
-
-    def eof_received(self) -> bool:
-        """Remember it; the client may still want its answers."""
-        self._eof = True
-        self._wake.set()
-        return True
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
-        """Let the session end."""
-        self._closed()
-
-    def _closed(self) -> None:
-        self._gone = True
-        self._wake.set()
+            self.wake()
 
     # What the worker calls.
 
@@ -151,9 +137,9 @@ class Session(asyncio.Protocol):
         if not self._ending:
             self._floor.tally(self.guest.counted_under).ended(cause)
         self._ending = error
-        if self._relay is not None:
-            self._relay.end(error)
-        self._wake.set()
+        if self._carrier is not None:
+            self._carrier.end(error)
+        self.wake()
 
     def end_if_retired(self) -> None:
         """End it if a password that let it in was retired since."""
@@ -163,11 +149,25 @@ class Session(asyncio.Protocol):
 
     def interlude(self, question: bytes, on_answer: Callable[[bytes], None]) -> str | None:
         """Ask the database something between two of the client's commands; see `Relay.interlude`."""
-        if self._relay is None:
+        relay = self._carrier
+        if not isinstance(relay, Relay):
             return "it is not open"
-        if self._relay.scanner.mode.was_reset:
+        if relay.scanner.mode.was_reset:
             return "it has said RESET since, and who it is now is not known"
-        return self._relay.interlude(question, on_answer)
+        return relay.interlude(question, on_answer)
+
+    def share_again(self) -> None:
+        """Let it share connections again, if nothing has needed one of its own for some time."""
+        relay = self._carrier
+        if self._pool is not None and isinstance(relay, Relay) and not self.guest.is_uncertain:
+            mode = relay.scanner.mode
+            if self._sharing.is_time(mode.own_at, self._floor.now()) and mode.is_plain:
+                relay.part(self._parted)
+
+    def _parted(self, commands: bytes) -> None:
+        self.given_back(commands)
+        self._sharing.parted = True
+        self.wake()
 
     async def run(self) -> None:
         """The session's whole life. Never raises for what the client, the network or the database does."""
@@ -178,15 +178,14 @@ class Session(asyncio.Protocol):
                     await self._serve(begin)
         except ClientError as error:
             self._turn_away(error.reason, error.reply, str(error))
-        while not self._gone:
-            await self._wake.wait()
-            self._wake.clear()
+        while not self.gone:
+            await self.change()
 
     async def _greet(self) -> Begin | None:
         """Read what the client wants; None: it has gone, or been sent away."""
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
-                while not self._gone:
+                while not self.gone:
                     step = self._handshake.next()
                     if isinstance(step, Begin):
                         self._let_in = True
@@ -194,18 +193,17 @@ class Session(asyncio.Protocol):
                         return step
                     if isinstance(step, Close):
                         if step.reason == "quit":
-                            self._dismiss(step.data)
+                            self.dismiss(step.data)
                         else:
                             self._turn_away(step.reason, step.data)
                         return None
                     if step is not None:
                         self.transport.write(step.data)
-                    elif self._ending or self._eof:
-                        self._dismiss(self._ending)
+                    elif self._ending or self.eof:
+                        self.dismiss(self._ending)
                         return None
                     else:
-                        self._wake.clear()
-                        await self._wake.wait()
+                        await self.change()
         except TimeoutError as error:
             raise ClientError(
                 f"no command within {HANDSHAKE_SECONDS:g} seconds of connecting", reason="handshake_timeout"
@@ -223,17 +221,87 @@ class Session(asyncio.Protocol):
                 reason="unknown_database",
             )
         self.guest.authorize(begin.user)
+        credential = floor.directory.credential(begin.database, begin.user)
         with floor.admission.opened(database.name):
-            await floor.admission.turn(database.name, floor.settings.connect_timeout)
-            if has_hung_up(self.transport):  # who gave up meanwhile is no burden to the database
-                self.transport.abort()
+            if credential is not None and self._may_share(begin, database):
+                await self._share(begin, database, credential)
+            else:
+                await self._own(begin, database)
+
+    def _may_share(self, begin: Begin, database: Database) -> bool:
+        mode = self.guest.door.mode or database.mode or self._floor.settings.mode
+        return mode == "shared" and (begin.login is None or not begin.login.is_hello)
+
+    async def _share(self, begin: Begin, database: Database, credential: Credential) -> None:
+        """Serve the client over connections that others use as well, except while it needs one of its own."""
+        tally = self._floor.tally(database.name)
+        pool = self._pool = self._pools.of(database, credential)
+        replies, commands = (b"+OK\r\n", begin.rest) if begin.login is not None else (b"", begin.raw)
+        pool.members += 1
+        try:
+            self._joined(credential, await pool.ready(self._deadline()))
+            tally.connections += 1
+            while not self.gone:
+                if self._ending:
+                    self.dismiss(self._ending)
+                    return
+                await self._share_until_it_moves(pool, replies, commands, tally)
+                replies = commands = b""
+                if self.gone:
+                    return
+                await self._own(Begin(begin.database, begin.user, None, b"", b""), database)
+                if not self._sharing.parted:
+                    return
+                self._sharing.parted = False
+                self.guest.token_since = None
+                tally.moved("back")
+        finally:
+            pool.members -= 1
+
+    def _joined(self, credential: Credential, made: datetime | None) -> None:
+        self.guest.logged_in(credential, made)
+        self.guest.token_since = None  # the pool renews its own connections
+        self.end_if_retired()
+
+    async def _share_until_it_moves(self, pool: Pool, replies: bytes, commands: bytes, tally: Tally) -> None:
+        """Serve it until it has gone, or needs a connection of its own."""
+        member = self._carrier = Member(
+            self.transport, pool, HungUpError(pool.database.name).reply, self.wake, self.closed
+        )
+        tally.open += 1
+        try:
+            member.start(replies, commands + self.taken(), eof=self.eof)
+            while not (self.gone or member.moves):
+                await self.change()
+                if member.waits_for_trunk and not self.gone:
+                    await pool.ready(self._deadline())
+                    member.has_trunk()
+            if self.gone:
                 return
-            await self._connect(begin, database)
+            held, self.eof = member.give_up()
+            self.given_back(held)
+            tally.moved(member.reason)
+            self._sharing.moved(self._floor.now())
+        finally:
+            tally.open -= 1
+            self._let_go(member, tally)
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._floor.settings.connect_timeout
+
+    async def _own(self, begin: Begin, database: Database) -> None:
+        """Serve the client over a connection of its own."""
+        admission = self._floor.admission
+        await admission.turn(database.name, self._floor.settings.connect_timeout)
+        if has_hung_up(self.transport):  # who gave up meanwhile is no burden to the database
+            self.transport.abort()
+            return
+        await self._connect(begin, database)
 
     async def _connect(self, begin: Begin, database: Database) -> None:
         floor = self._floor
         credential = floor.directory.credential(begin.database, begin.user)
-        deadline = asyncio.get_running_loop().time() + floor.settings.connect_timeout
+        deadline = self._deadline()
         upstream = await connect(floor, database, deadline)
         try:
             replies, commands = b"", begin.raw
@@ -248,11 +316,12 @@ class Session(asyncio.Protocol):
                 self.end_if_retired()
                 if begin.login is not None:
                     replies, commands = accepted.reply, begin.rest
-            if self._gone or self._ending:
-                self._dismiss(self._ending)
+            if self.gone or self._ending:
+                self.dismiss(self._ending)
                 return
             tally = floor.tally(database.name)
             tally.connected(stages)
+            tally.connections += self._pool is None  # else it was counted when it came
             tally.open += 1
             try:
                 await self._relay_until_closed(database, upstream, replies, commands)
@@ -266,39 +335,36 @@ class Session(asyncio.Protocol):
     ) -> None:
         log.debug("session opened", **self.facts)
         lost = LostError(database.name).reply
-        relay = self._relay = Relay(
+        relay = self._carrier = Relay(
             self.transport,
             upstream.transport,
             lost,
             lambda: relogin.found(),  # noqa: PLW0108 -- it is made below
-            self._closed,
+            self.closed,
         )
         relogin = Relogin(
             self._floor,
             self.guest,
             database,
             relay,
-            on_wait=self._wake.set,
+            on_wait=self.wake,
             on_passed=self.end_if_retired,
             on_refused=lambda error: self._failed(error.reason, str(error)),
         )
         try:
-            relay.start(replies + upstream.early(), commands + self._early, eof=self._eof)
+            relay.start(replies + upstream.early(), commands + self.taken(), eof=self.eof)
             if upstream.closed:
                 relay.database_lost()
-            while not self._gone:
-                await self._wake.wait()
-                self._wake.clear()
-                if relogin.waits and not self._gone:
+            while not (self.gone or self._sharing.parted):
+                await self.change()
+                if relogin.waits and not self.gone:
                     await relogin.finish()
         finally:
             relay.abort()
             tally = self._floor.tally(database.name)
-            tally.bytes_from_clients += relay.from_client
-            tally.bytes_from_database += relay.from_database
             if relay.cut:
                 tally.ended("database_lost")
-            self._relay = None
+            self._let_go(relay, tally)
             log.debug(
                 "session closed",
                 **self.facts,
@@ -307,17 +373,19 @@ class Session(asyncio.Protocol):
                 seconds=round(time.time() - self.since, 3),
             )
 
+    def _let_go(self, carrier: Relay | Member, tally: Tally) -> None:
+        """Keep the counts of what has passed its bytes on so far."""
+        self._passed = self._passed.and_by(carrier)
+        self._carrier = None
+        tally.bytes_from_clients += carrier.from_client
+        tally.bytes_from_database += carrier.from_database
+
     # Ends.
 
     def _turn_away(self, reason: str, reply: bytes, message: str = "") -> None:
         self._failed(reason, message)
-        self._dismiss(reply)
+        self.dismiss(reply)
 
     def _failed(self, reason: str, message: str) -> None:
         self._floor.tally(self.guest.counted_under).failed(reason)
         log.info("client refused", reason=reason, error=message, **self.facts)
-
-    def _dismiss(self, last_words: bytes) -> None:
-        self._leaving = True
-        if not self._gone:
-            Farewell(self.transport, last_words, self._closed, eof=self._eof)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from discovery.duration import Duration
 from proxy.admission import Limits
-from proxy.directory import Record
+from proxy.directory import Record, UpstreamMode
 
 __all__ = [
     "LimitSettings",
@@ -46,6 +46,10 @@ class ListenerSettings(_Section):
     )
     db_user: str | None = Field(
         default=None, min_length=1, description="The user of clients that name none; none: default."
+    )
+
+    mode: UpstreamMode | None = Field(
+        default=None, description="As `proxy.upstream.mode`, for clients that come by it."
     )
 
     @model_validator(mode="after")
@@ -90,6 +94,11 @@ class ListenerSettings(_Section):
 class UpstreamSettings(_Section):
     """How databases are reached."""
 
+    mode: UpstreamMode = Field(
+        default="dedicated",
+        description="dedicated: each client gets a connection of its own; shared: a few are for all clients of a "
+        "database and user.",
+    )
     ca_file: Path | None = Field(default=None, description="Certificates to trust; none: the system's.")
     connect_timeout: Duration = Field(
         default=timedelta(seconds=5),
@@ -187,6 +196,7 @@ class ProxySettings(_Section):
 class WorkerSettings(Record):
     """What a worker is told of it. Times are in seconds."""
 
+    mode: UpstreamMode
     ca_file: str | None
     connect_timeout: float
     drain_timeout: float
@@ -199,6 +209,7 @@ class WorkerSettings(Record):
         ca_file = settings.upstream.ca_file
         idle = settings.limits.idle_timeout
         return cls(
+            mode=settings.upstream.mode,
             ca_file=None if ca_file is None else str(ca_file),
             connect_timeout=settings.upstream.connect_timeout.total_seconds(),
             drain_timeout=settings.drain_timeout.total_seconds(),

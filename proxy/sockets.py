@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from proxy.directory import Directory
+from proxy.directory import Directory, UpstreamMode
 from proxy.errors import ListenError
 from proxy.listener import BACKLOG
 from proxy.settings import ListenerSettings, ProxySettings, socket_path
@@ -32,6 +32,7 @@ class Address:
     tcp: tuple[str, int] | None
     database: str | None  # None: the client names it
     db_user: str | None
+    mode: UpstreamMode | None
 
     @property
     def name(self) -> str:
@@ -60,12 +61,12 @@ def wanted(settings: ProxySettings, directory: Directory) -> Iterator[Address]:
         elif listener.unix is not None:
             yield _unix(settings, listener, None)
         else:
-            yield Address(None, listener.tcp_address, listener.database, listener.db_user)
+            yield Address(None, listener.tcp_address, listener.database, listener.db_user, listener.mode)
 
 
 def _unix(settings: ProxySettings, listener: ListenerSettings, database: str | None) -> Address:
     path = socket_path(listener.unix or "", settings.runtime_dir, database or "")
-    return Address(path, None, database, listener.db_user)
+    return Address(path, None, database, listener.db_user, listener.mode)
 
 
 class Sockets:

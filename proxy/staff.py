@@ -241,5 +241,5 @@ class Staff:
 
 def _hand_over(worker: _Worker, opened: OpenSocket) -> None:
     address = opened.address
-    order = Listen(name=address.name, database=address.database, db_user=address.db_user)
+    order = Listen(name=address.name, database=address.database, db_user=address.db_user, mode=address.mode)
     worker.tell(to_wire(order), os.dup(opened.socket.fileno()))

@@ -19,9 +19,19 @@ from proxy.errors import ProtocolError, UnreachableError
 from proxy.keepalive import keep_alive
 from proxy.resp import encode, reply_end
 
-__all__ = ["LoginOutcome", "LoginResult", "Upstream", "dial", "is_rejection", "login", "tls_context"]
+__all__ = [
+    "MAX_LOGIN_REPLY",
+    "LoginOutcome",
+    "LoginResult",
+    "Upstream",
+    "dial",
+    "is_rejection",
+    "login",
+    "tls_context",
+]
 
-_MAX_LOGIN_REPLY = 256 * 1024  # a HELLO lists the server's modules
+MAX_LOGIN_REPLY = 256 * 1024
+"""Most bytes of an answer to a login: a HELLO lists the server's modules."""
 
 
 class LoginOutcome(StrEnum):
@@ -201,8 +211,8 @@ class Upstream(asyncio.Protocol):
         self.closed = True
         self._wake()
 
-    async def ask(self, command: bytes) -> bytes:
-        """Send one command and give its whole reply, byte for byte.
+    async def ask(self, command: bytes, *, most: int = MAX_LOGIN_REPLY) -> bytes:
+        """Send one command and give its whole reply, byte for byte, if that has at most so many bytes.
 
         Raises:
             UnreachableError: the connection ended, or what came is no reply.
@@ -217,9 +227,9 @@ class Upstream(asyncio.Protocol):
                 reply, self._data = self._data[:end], self._data[end:]
                 return reply
             if self.closed:
-                raise UnreachableError("it hung up before it answered AUTH", reason="closed")
-            if len(self._data) > _MAX_LOGIN_REPLY:
-                raise UnreachableError("its answer to AUTH has no end", reason="protocol")
+                raise UnreachableError("it hung up before it answered", reason="closed")
+            if len(self._data) > most:
+                raise UnreachableError("its answer has no end", reason="protocol")
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
 

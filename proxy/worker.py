@@ -32,12 +32,15 @@ from proxy.messages import AskSessions, EndSessions, Rejected, Report, SessionsP
 from proxy.orders import Applied, Change, Drain, FromParent, Listen, Serve, Start, Unlisten
 from proxy.renewer import LOOK_SECONDS, Renewer
 from proxy.session import Session
+from proxy.shared.pool import Pools
+from proxy.tally import Passed
 
 __all__ = ["Worker", "main"]
 
 log = structlog.get_logger("proxy")
 
 _REPORT_SECONDS = 1.0
+_SHARE_SECONDS = 1.0  # between looks at sessions that may go back to sharing connections
 _FAREWELL_SECONDS = 2.0  # for the sessions that drain has ended to deliver their last replies
 _SESSIONS_A_TURN = 250  # of a question's: some 2 ms during which no traffic passes
 _GOING_AWAY = "the proxy is shutting down; connect again"
@@ -50,6 +53,7 @@ class Worker:
         self._sock = sock
         self._link: Link | None = None
         self._floor: Floor | None = None
+        self._pools: Pools | None = None
         self._servers: dict[str, asyncio.AbstractServer] = {}
         self._sessions: dict[Session, asyncio.Task[None]] = {}
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -116,7 +120,9 @@ class Worker:
             time.monotonic,
             lambda: datetime.now(UTC),
         )
-        self._looking.append(self._group.create_task(self._renew(Renewer(self._floor))))
+        self._pools = Pools(self._floor)
+        self._looking.append(self._group.create_task(self._renew(Renewer(self._floor), self._pools)))
+        self._looking.append(self._group.create_task(self._share_again()))
         if order.settings.idle_timeout is not None:
             self._looking.append(self._group.create_task(self._end_idle(order.settings.idle_timeout)))
 
@@ -125,18 +131,21 @@ class Worker:
             self._started().replace(order.directory)
         else:
             self._started().update(order.update)
+        if self._pools is not None:
+            self._pools.refresh()
         for session in tuple(self._sessions):
             session.end_if_retired()
         self._say(to_wire(Applied(serial=order.serial)))
 
     async def _listen(self, order: Listen) -> None:
-        floor = self._started()
+        floor, pools = self._started(), self._pools
         assert self._link is not None  # noqa: S101 -- a line came over it
+        assert pools is not None  # noqa: S101 -- made together with the floor
         sock = socket.socket(fileno=self._link.descriptor())
         sock.setblocking(False)
-        door = Door(order.database, order.db_user)
+        door = Door(order.database, order.db_user, order.mode)
         self._servers[order.name] = await accept(
-            sock, lambda: Session(floor, door, identify, self._supervise)
+            sock, lambda: Session(floor, door, identify, self._supervise, pools)
         )
 
     async def _answer(self, question: AskSessions | EndSessions) -> None:
@@ -208,10 +217,17 @@ class Worker:
                     f"idle for more than {longest:g} s (proxy.limits.idle_timeout); connect again", "idle"
                 )
 
-    async def _renew(self, renewer: Renewer) -> None:
+    async def _renew(self, renewer: Renewer, pools: Pools) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
+            await pools.look()
             await renewer.look(tuple(self._sessions))
+
+    async def _share_again(self) -> None:
+        while True:
+            await asyncio.sleep(_SHARE_SECONDS)
+            for session in tuple(self._sessions):
+                session.share_again()
 
     async def _report_regularly(self) -> None:
         while True:
@@ -222,15 +238,14 @@ class Worker:
         """Tell the parent the counts, if they have changed."""
         if self._floor is None:
             return
-        from_clients: dict[str, int] = {}
-        from_database: dict[str, int] = {}
+        carried: dict[str, Passed] = {}
         for session in self._sessions:
             name = session.guest.database
-            from_clients[name] = from_clients.get(name, 0) + session.bytes_from_client
-            from_database[name] = from_database.get(name, 0) + session.bytes_from_database
+            carried[name] = carried.get(name, Passed()).and_by(session.carried)
+        connections = self._pools.connections() if self._pools is not None else {}
         counters = Counters(
             databases={
-                name: tally.record(from_clients.get(name, 0), from_database.get(name, 0))
+                name: tally.record(carried.get(name, Passed()), connections.get(name, 0))
                 for name, tally in self._floor.tallies.items()
             }
         )

@@ -34,6 +34,7 @@ def directory_databases(inventory: model.Inventory, logged_in: Container[str]) -
                 mode=database.tls.mode, server_name=database.tls.server_name, ca_file=database.tls.ca_file
             ),
             cluster_mode=database.cluster_mode,
+            mode=database.upstream_mode,
             labels=dict(database.labels),
             users=users[name],
         )

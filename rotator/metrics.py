@@ -263,6 +263,17 @@ def _proxies(state: State) -> Iterator[Metric]:
         "an hour before the connection has to end).",
         labels=["database", "outcome"],
     )
+    shared = GaugeMetricFamily(
+        "valkeeper_shared_connections",
+        "Connections to databases that sessions share (proxy.upstream.mode: shared).",
+        labels=["database"],
+    )
+    moves = CounterMetricFamily(
+        "valkeeper_sharing_moves",
+        "Sessions that needed a connection of their own (docs/sharing.md tells the reasons), and those that came back to "
+        "sharing (back).",
+        labels=["database", "reason"],
+    )
     carried = CounterMetricFamily(
         "valkeeper_bytes", "Bytes relayed, by where they came from.", labels=["database", "from"]
     )
@@ -284,6 +295,9 @@ def _proxies(state: State) -> Iterator[Metric]:
             ends.add_metric([name, cause], number)
         for outcome, number in sorted(counts.renewals.items()):
             renewals.add_metric([name, outcome], number)
+        shared.add_metric([name], counts.shared_connections)
+        for reason, number in sorted(counts.moves.items()):
+            moves.add_metric([name, reason], number)
         carried.add_metric([name, "client"], counts.bytes_from_clients)
         carried.add_metric([name, "database"], counts.bytes_from_database)
         for stage, durations in sorted(counts.connects.items()):
@@ -293,4 +307,4 @@ def _proxies(state: State) -> Iterator[Metric]:
                 whole.add_metric([name], buckets, durations.seconds)
             else:
                 stages.add_metric([name, stage], buckets, durations.seconds)
-    yield from (connected, let_in, still, failures, ends, renewals, carried, whole, stages)
+    yield from (connected, let_in, still, failures, ends, renewals, shared, moves, carried, whole, stages)

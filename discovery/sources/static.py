@@ -62,6 +62,7 @@ def _database(settings: StaticDatabaseSettings, position: int, default_region: s
             )
             for number, user in enumerate(settings.users)
         ),
+        upstream_mode=settings.upstream.mode,
         description=settings.description,
     )
 

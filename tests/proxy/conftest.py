@@ -87,6 +87,7 @@ def shared_proxy(shared_server):
         {"unix": "{runtime_dir}/{database}.sock"},
         {"unix": "{runtime_dir}/{database}.app.sock", "db_user": "app"},
         {"unix": "{runtime_dir}/all.sock"},
+        {"unix": "{runtime_dir}/{database}.shared.sock", "mode": "shared"},
         {"tcp": f"127.0.0.1:{port}", "database": "carts"},
     ]
     settings = {"runtime_dir": str(path), "listeners": listeners}

@@ -13,6 +13,7 @@ from proxy.listener import identify
 from proxy.renewer import Renewer
 from proxy.session import Session
 from proxy.settings import ProxySettings, WorkerSettings
+from proxy.shared.pool import Pools
 
 HOUR = 3600.0
 
@@ -38,11 +39,13 @@ class Hall:
         )
         self.floor.replace(directory)
         self.renewer = Renewer(self.floor)
+        self.pools = Pools(self.floor)
 
     async def __aenter__(self):
         self._group = await asyncio.TaskGroup().__aenter__()
         self._server = await asyncio.get_running_loop().create_unix_server(
-            lambda: Session(self.floor, Door("orders", None), identify, self._supervise), self.path
+            lambda: Session(self.floor, Door("orders", None), identify, self._supervise, self.pools),
+            self.path,
         )
         return self
 

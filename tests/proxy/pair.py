@@ -23,12 +23,15 @@ _VARYING = (
 class Pair:
     """A server, what stands before it, and a connection to clear the server by.
 
-    What stands before it has a `socket()`, and lets `app` in with the password `x`.
+    Args:
+        server: the server.
+        connect: gives a connection to what stands before it, which lets `app` in with the password `x`.
+        admin: a client of the server's.
     """
 
-    def __init__(self, server, proxy, admin):
+    def __init__(self, server, connect, admin):
         self._server = server
-        self._proxy = proxy
+        self._connect = connect
         self._admin = admin
         self._tls = ssl.create_default_context(cafile=str(server.ca_file))
 
@@ -42,7 +45,7 @@ class Pair:
         self._admin.flushall()
         first = conversation(self.direct(), parts, "app-current", pieces)
         self._admin.flushall()
-        return first, conversation(self._proxy.socket(), parts, "x", pieces)
+        return first, conversation(self._connect(), parts, "x", pieces)
 
 
 def conversation(sock, parts, password, pieces):

@@ -8,13 +8,23 @@ from tests.proxy.dialogues import AFTER_LOGIN, BEFORE_LOGIN, LOGIN, c
 from tests.proxy.pair import Pair
 from tests.proxy.proxykit import database
 
+MODES = ("dedicated", "shared")
+
 
 @pytest.fixture(scope="module")
-def pair(shared_server, shared_proxy):
+def pairs(shared_server, shared_proxy):
     # Once for all of them: they change nothing that the next one would see.
     shared_proxy.serve(database(shared_server))
     with shared_server.client() as admin:
-        yield Pair(shared_server, shared_proxy, admin)
+        yield {
+            "dedicated": Pair(shared_server, shared_proxy.socket, admin),
+            "shared": Pair(shared_server, lambda: shared_proxy.socket("orders.shared"), admin),
+        }
+
+
+@pytest.fixture
+def pair(pairs):
+    return pairs["dedicated"]
 
 
 @pytest.mark.parametrize("name", BEFORE_LOGIN)
@@ -30,9 +40,10 @@ def test_before_a_login_in_pieces(name, pair):
     assert through == direct
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", AFTER_LOGIN)
-def test_in_a_session(name, pair):
-    direct, through = pair.answers([LOGIN, *AFTER_LOGIN[name]])
+def test_in_a_session(name, mode, pairs):
+    direct, through = pairs[mode].answers([LOGIN, *AFTER_LOGIN[name]])
     assert through == direct
 
 
@@ -65,9 +76,10 @@ _HOME = [c("DISCARD"), c("UNSUBSCRIBE"), c("DISCARD"), c("CLIENT", "REPLY", "ON"
     commands=st.lists(_COMMANDS, max_size=25),
     pieces=st.one_of(st.integers(1, 64), st.just(1 << 20)),
 )
-def test_any_stream_of_commands(pair, commands, pieces):
+@pytest.mark.parametrize("mode", MODES)
+def test_any_stream_of_commands(pairs, mode, commands, pieces):
     small = sum(len(command) for command in commands if command is not LOGIN) < 5000
-    direct, through = pair.answers([LOGIN, *commands, *_HOME], pieces if small else 1 << 16)
+    direct, through = pairs[mode].answers([LOGIN, *commands, *_HOME], pieces if small else 1 << 16)
     assert through == direct
 
 

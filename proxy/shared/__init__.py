@@ -1,0 +1,1 @@
+"""Shared mode: many clients' sessions over a few connections to their database."""
