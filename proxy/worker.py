@@ -83,6 +83,8 @@ class Worker:
                     task.cancel()
                 self._report()
         finally:
+            if self._pools is not None:
+                self._pools.close()
             if self._link is not None:
                 self._link.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
 from datetime import datetime
 
 import hiredis
@@ -205,6 +206,10 @@ class Pools:
             pool = self._pools[key] = Pool(self._floor, database, credential)
         return pool
 
+    def __iter__(self) -> Iterator[Pool]:
+        """All of them."""
+        return iter(tuple(self._pools.values()))
+
     def connections(self) -> dict[str, int]:
         """How many there are, by database."""
         counts: dict[str, int] = {}
@@ -216,6 +221,12 @@ class Pools:
         """Take note of a new directory."""
         for pool in self._pools.values():
             pool.refresh()
+
+    def close(self) -> None:
+        """Hang up everywhere."""
+        for pool in self._pools.values():
+            for one in pool.connections:
+                one.transport.abort()
 
     async def look(self) -> None:
         """Keep what is needed fresh, and let go of what is not."""

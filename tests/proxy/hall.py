@@ -64,6 +64,8 @@ class Hall:
         for session in self.sessions:
             session.transport.abort()
         await self._group.__aexit__(*error)
+        self.pools.close()
+        await self.until(lambda: not any(pool.connections for pool in self.pools))
 
     def tally(self):
         return self.floor.tally("orders")
