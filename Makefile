@@ -7,7 +7,9 @@ BIN := .venv/bin
 JOBS ?= $(shell echo $$(( ($$(nproc 2>/dev/null || echo 2) * 3 + 1) / 2 )))
 DURATION ?=
 
-.PHONY: help demo test simulate explore rivals crash-matrix lint format check coverage docs clean
+BENCH := $(if $(CASES),--cases "$(CASES)") $(if $(TARGETS),--targets "$(TARGETS)") $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(JSON),--json $(JSON))
+
+.PHONY: help demo test bench simulate explore rivals crash-matrix lint format check coverage docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +21,10 @@ demo: .venv/installed ## Run the main job against a sandbox until Ctrl-C (DURATI
 test: .venv/installed ## Run every test
 	@deploy/ensure-redis
 	@$(BIN)/pytest -n $(JOBS) --dist loadfile -q
+
+bench: .venv/installed ## Measure beside HAProxy and stunnel (CASES="c50-* connect" TARGETS="…" ROUNDS=3 JSON=FILE)
+	@deploy/ensure-redis && deploy/ensure-peers
+	@PATH=$$PATH:/usr/sbin $(BIN)/python -m tests.benchmarks $(BENCH)
 
 simulate: .venv/installed ## Simulate rotators (SCHEDULES=20000 SEED=0; STORY=1 tells what happened in one)
 	@$(BIN)/python -m tests.simulation --schedules $(or $(SCHEDULES),20000) --seed $(or $(SEED),0) $(if $(STORY),--story)

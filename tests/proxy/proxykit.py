@@ -58,12 +58,12 @@ def eventually(question, *, patience=PATIENCE, what="it"):
 class Server:
     """A redis-server that speaks TLS only, with users `app`, `other`, `legacy` and no `default`."""
 
-    def __init__(self, folder, ca):
+    def __init__(self, folder, ca, **certificate):
         self.folder = folder
         self.port = free_port()
         self.ca_file = folder / "ca.pem"
         ca.cert_pem.write_to_path(self.ca_file)
-        certificate = ca.issue_cert("localhost", "127.0.0.1")
+        certificate = ca.issue_cert("localhost", "127.0.0.1", **certificate)
         certificate.private_key_pem.write_to_path(folder / "key.pem")
         for blob in certificate.cert_chain_pems:
             blob.write_to_path(folder / "cert.pem", append=True)
@@ -276,18 +276,18 @@ class Publisher:
 class Proxy:
     """The real parent and its workers."""
 
-    def __init__(self, settings, log_file, publisher):
+    def __init__(self, settings, log_file, publisher, *, log_level="debug"):
         self.publisher = publisher
         self.settings = ProxySettings.model_validate(settings)
         self._log_file = log_file
         # What the command line does, with settings that hold no secret.
         code = (
             "import sys; from proxy.parent import run; from proxy.settings import ProxySettings; "
-            "sys.exit(run(ProxySettings.model_validate_json(sys.argv[1]), 'debug'))"
+            "sys.exit(run(ProxySettings.model_validate_json(sys.argv[1]), sys.argv[2]))"
         )
         with log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code, json.dumps(settings, default=str)],
+                [sys.executable, "-c", code, json.dumps(settings, default=str), log_level],
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )
