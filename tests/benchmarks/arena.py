@@ -129,7 +129,7 @@ def _peer(arena, program, port, config, *options):
 
 
 @contextlib.contextmanager
-def _valkeeper(arena, *, workers):
+def _valkeeper(arena, *, workers=1, mode="dedicated"):
     """The real parent and workers, one port, and the managed user whom Valkeeper logs in itself."""
     port = free_port()
     runtime_dir = Path(tempfile.mkdtemp(prefix="vkb", dir="/tmp"))
@@ -141,6 +141,7 @@ def _valkeeper(arena, *, workers):
         settings = {
             "runtime_dir": str(runtime_dir),
             "workers": workers,
+            "upstream": {"mode": mode},
             "drain_timeout": 0.2,
             "listeners": [{"tcp": f"127.0.0.1:{port}", "database": "orders"}],
             "limits": {"new_per_second": None},  # the default is a limit that no peer has
@@ -169,7 +170,8 @@ TARGETS = {
     "direct": _direct,
     "haproxy": _haproxy,
     "stunnel": _stunnel,
-    "valkeeper": functools.partial(_valkeeper, workers=1),
+    "valkeeper": _valkeeper,
+    "shared": functools.partial(_valkeeper, mode="shared"),
     "valkeeper-2": functools.partial(_valkeeper, workers=2),
 }
 """Context managers that start each target in an arena; the order is that of the table."""

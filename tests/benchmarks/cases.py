@@ -96,6 +96,11 @@ def _goals(connections, pipeline, size, command):
     rate = {(50, 64): 0.75, (50, 16384): 0.75, (500, 64): 0.65, (500, 16384): 0.5}.get((connections, size))
     if rate is not None:
         yield Goal("valkeeper", "ops/s", rate)
+    shared = {(50, 1, 64): 1.4, (50, 16, 64): 0.8, (500, 1, 64): 1.5}.get((connections, pipeline, size))
+    if shared is not None:
+        yield Goal("shared", "ops/s", shared)
+    if (connections, pipeline, size) == (50, 1, 64):
+        yield Goal("shared", "ops/s", 1.0, against="direct")
     if (connections, pipeline, size, command) == (50, 1, 64, "get"):
         yield Goal("valkeeper", "CPU s/100k", 1.4, is_most=True)
 
@@ -129,8 +134,17 @@ ALL = (
         )
         for command in ("get", "set")
     ),
-    Connecting(connections=20, requests=1500, goals=(Goal("valkeeper", "conn/s", 0.7),)),
-    Idling(connections=2000, goals=(Goal("valkeeper", "PSS KiB", 48, against=None, is_most=True),)),
+    Connecting(
+        connections=20, requests=1500,
+        goals=(Goal("valkeeper", "conn/s", 0.7), Goal("shared", "conn/s", 3)),
+    ),
+    Idling(
+        connections=2000,
+        goals=(
+            Goal("valkeeper", "PSS KiB", 48, against=None, is_most=True),
+            Goal("shared", "PSS KiB", 12, against=None, is_most=True),
+        ),
+    ),
     Workers(
         connections=50, pipeline=1, size=64, command="get", requests=30_000,
         targets=("valkeeper", "valkeeper-2"), goals=(Goal("valkeeper-2", "ops/s", 1.5, against="valkeeper"),),

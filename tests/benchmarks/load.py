@@ -7,6 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+from proxy.resp import encode
 from tests.benchmarks.arena import PASSWORD, TARGETS, USER
 from tests.benchmarks.cases import Connecting, Idling, Traffic
 
@@ -93,7 +94,7 @@ def _benchmark(running, requests, share, connections, *options):
 
 def _connected(port, number):
     """So many connections that are logged in."""
-    login = f"AUTH {USER} {PASSWORD}\r\nPING\r\n".encode()
+    login = encode((b"AUTH", USER.encode(), PASSWORD.encode())) + encode((b"PING",))
     opened = []
     while len(opened) < number:
         new = [
