@@ -63,7 +63,8 @@ def read(data: bytes, table: CommandTable, most: int) -> Read:
 def _obstacle_of_beginning(data: bytes, at: int) -> str:
     """Why the rest of a command is not to be waited for; empty: it is, or there is none."""
     try:
-        parse(data, at)
+        if parse(data, at) is not None:
+            return _UNUSUAL  # what hiredis takes for `false` is a command without end
     except ProtocolError:
         return _UNUSUAL  # the database has the words for it
     try:
