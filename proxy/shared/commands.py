@@ -45,20 +45,26 @@ class CommandTable:
 
     Args:
         reasons: by name in upper case; see `Reasons`.
+
+    Attributes:
+        heads: of commands that were shared, as they were written up to their names: how many arguments follow.
     """
 
-    __slots__ = ("_reasons",)
+    __slots__ = ("_reasons", "heads")
 
     def __init__(self, reasons: Reasons) -> None:
         # Clients write names in capitals or in small letters; anything between is looked up with some more effort.
         self._reasons = {**reasons, **{name.lower(): reason for name, reason in reasons.items()}}
+        self.heads: dict[bytes, int] = {}
+
+    def reason(self, name: bytes) -> str | Mapping[bytes, str]:
+        """Why this command needs a connection of its own, in a word, or by subcommand; empty: it may be shared."""
+        reason = self._reasons.get(name)
+        return self._reasons.get(name.upper(), _UNKNOWN) if reason is None else reason
 
     def obstacle(self, args: Sequence[bytes]) -> str:
         """Why this command needs a connection of its own, in a word; empty: it may be shared."""
-        name = args[0]
-        reason = self._reasons.get(name)
-        if reason is None:
-            reason = self._reasons.get(name.upper(), _UNKNOWN)
+        reason = self.reason(args[0])
         if isinstance(reason, str):
             return reason
         return reason.get(args[1].upper(), _UNKNOWN) if len(args) > 1 else ""

@@ -1,8 +1,9 @@
-"""How many of the commands that a client has sent may be shared. No I/O."""
+"""How many of the commands that a client has sent may be shared. No I/O.
+
+Not by hiredis: it makes room for as many elements as are announced before any has come, 16 GiB for `*2147483647`.
+"""
 
 from typing import NamedTuple
-
-import hiredis
 
 from proxy.errors import ProtocolError
 from proxy.resp import parse
@@ -13,11 +14,14 @@ __all__ = ["LARGE", "Read", "read"]
 LARGE = 64 * 1024
 """Bytes of a request or reply from which on it could hold up others."""
 
+_FEW_ARGS = 8  # of a command whose head is worth remembering
 _MOST_ARGS = 16_384  # of a command that is waited for
 _UNUSUAL = "unusual"
-
-_reader = hiredis.Reader()
-"""Reads the commands of everybody, one piece of input after the other: between two pieces it is empty."""
+_ARRAY, _BULK = b"*$"
+_LINE = 1 + len(str(LARGE)) + 2  # bytes of the longest header
+_SHORTEST_HEAD = len(b"*1\r\n$1\r\n")
+_NUMBERS = {b"%d" % number: number for number in range(1025)}
+"""The numbers that occur, by the only way in which clients write them."""
 
 
 class Read(NamedTuple):
@@ -31,44 +35,76 @@ class Read(NamedTuple):
 def read(data: bytes, table: CommandTable, most: int) -> Read:
     """The first commands of `data`, at most so many, up to one that may not be shared.
 
-    Only what is written as every client library writes it is shared (`pack_command` writes the same): nothing that the
-    database could read in another way.
+    Only what is written as every client library writes it is shared: nothing that the database could read in another way.
     """
-    global _reader  # noqa: PLW0603  one for all: a reader costs more than a command
-    at = count = 0
-    reason = ""
-    try:
-        _reader.feed(data)
-        while count < most:
-            args = _reader.gets()
-            if args is False:
-                reason = _obstacle_of_beginning(data, at)
-                break
-            written = hiredis.pack_command(tuple(args))
-            if not args or not data.startswith(written, at):
-                reason = _UNUSUAL
-                break
-            reason = table.obstacle(args)
-            if reason:
-                break
-            at += len(written)
-            count += 1
-    except (hiredis.HiredisError, TypeError, AttributeError):
-        reason = _UNUSUAL
-    if at < len(data):
-        _reader = hiredis.Reader()
-    return Read(at, count, reason)
+    # Every command of every client comes by here, so what can be looked up is: 0.9 us for a GET, 1.2 for a SET.
+    heads, numbers, find = table.heads, _NUMBERS, data.find
+    at, count, end = 0, 0, len(data)
+    while count < most and at < end:
+        place = find(b"\r\n", at + _SHORTEST_HEAD) + 2
+        left = heads.get(data[at:place])  # the arguments behind a name that is known to be shared
+        if left is None:
+            left, place, reason = _head(data, at, table)
+            if left < 0:
+                return Read(at, count, reason)
+        while left:
+            line = find(b"\r\n", place, place + _LINE)
+            size = numbers.get(data[place + 1 : line])
+            if size is None or line < 0 or data[place] != _BULK:
+                size = _size(data, place, line)
+            place = line + size + 4
+            if size < 0 or data[place - 2 : place] != b"\r\n":
+                return Read(at, count, _obstacle_of_beginning(data, at))
+            left -= 1
+        at = place
+        count += 1
+    return Read(at, count, "")
+
+
+def _head(data: bytes, at: int, table: CommandTable) -> tuple[int, int, str]:
+    """How many arguments are behind the name of a command that may be shared, where they begin, and otherwise why not."""
+    line = data.find(b"\r\n", at, at + _LINE)
+    number = _number(data[at + 1 : line]) if line >= 0 and data[at] == _ARRAY else -1
+    first = line + 2
+    line = data.find(b"\r\n", first, first + _LINE)
+    size = _size(data, first, line)
+    start = line + 2
+    place = start + size + 2
+    if number < 1 or size < 0 or data[place - 2 : place] != b"\r\n":
+        return -1, at, _obstacle_of_beginning(data, at)
+    name = data[start : place - 2]
+    reason = table.reason(name)
+    if isinstance(reason, str):
+        if not reason and number <= _FEW_ARGS and (name.isupper() or name.islower()):
+            table.heads[data[at:place]] = number - 1
+        return (-1 if reason else number - 1), place, reason
+    return _container(data, at, place, number, table)
+
+
+def _container(data: bytes, at: int, place: int, number: int, table: CommandTable) -> tuple[int, int, str]:
+    """The same for one whose subcommand decides. It begins at `at`, and its subcommand at `place`."""
+    command = parse(data, at)
+    if command is None:
+        return -1, at, _obstacle_of_beginning(data, at)
+    reason = table.obstacle(command.args)
+    return (-1 if reason else number - 1), place, reason
+
+
+def _size(data: bytes, at: int, line: int) -> int:
+    """The number in the header of the argument at `at`, whose line ends at `line`; -1: not all there, or not as usual."""
+    return _number(data[at + 1 : line]) if line >= 0 and data[at] == _BULK else -1
+
+
+def _number(digits: bytes) -> int:
+    usual = digits.isdigit() and (digits == b"0" or not digits.startswith(b"0"))
+    return int(digits) if usual else -1
 
 
 def _obstacle_of_beginning(data: bytes, at: int) -> str:
     """Why the rest of a command is not to be waited for; empty: it is, or there is none."""
     try:
-        if parse(data, at) is not None:
-            return _UNUSUAL  # what hiredis takes for `false` is a command without end
-    except ProtocolError:
-        return _UNUSUAL  # the database has the words for it
-    try:
-        parse(data, at, max_args=_MOST_ARGS, max_bulk=LARGE)
-    except ProtocolError:
-        return "large_request"
+        if parse(data, at, max_args=_MOST_ARGS, max_bulk=LARGE) is not None:
+            return _UNUSUAL  # it is all there, and the database can read it
+    except ProtocolError as error:
+        return "large_request" if "unauthenticated" in str(error) else _UNUSUAL
     return ""

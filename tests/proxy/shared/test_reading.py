@@ -54,7 +54,7 @@ def test_the_beginning_of_a_command_waits_for_its_end(cut):
         (b"*2147483648\r\n", "unusual"),
         (b"*1\r\n$x\r\n", "unusual"),
         (b"*2\r\n$3\r\nSET\r\n$100000\r\nabc", "large_request"),
-        (b"*20000\r\n$3\r\nDEL\r\n", "large_request"),
+        (b"*20000\r\n$3\r\nSET\r\n", "large_request"),
     ],
 )
 def test_whatever_is_written_otherwise_or_large_does_not_go(unusual, reason):
@@ -66,6 +66,14 @@ def test_a_value_that_is_just_not_large_is_waited_for():
     command = encode((b"SET", b"k", b"x" * LARGE))
     assert read(command[:-10], TABLE, 100).reason == ""
     assert read(command, TABLE, 100).commands == 1
+
+
+def test_what_is_remembered_of_commands_is_bounded():
+    table = CommandTable({b"SET": ""})
+    for number in range(1, 200):
+        for name in (b"SET", b"set", b"Set", b"sEt", b"seT", b"SEt"):
+            assert read(encode((name, *[b"x"] * number)) * 2, table, 5).commands == 2
+    assert len(table.heads) < 20
 
 
 @settings(derandomize=True, deadline=None)
