@@ -15,6 +15,8 @@ __all__ = [
     "CommandReader",
     "FrameSkipper",
     "encode",
+    "integer",
+    "line_end",
     "parse",
     "reply_end",
     "split_inline",
@@ -24,9 +26,14 @@ MAX_LINE = 64 * 1024
 """Longest header or inline command, in bytes (PROTO_INLINE_MAX_SIZE)."""
 
 _MAX_INT = 2**31 - 1
-_INTEGER = re.compile(rb"(?:0|-?[1-9][0-9]{0,18})\Z")  # what string2ll takes: no sign, space or leading zero
+_INTEGER = re.compile(rb"(?:0|-?[1-9][0-9]{0,18})\Z")  # no sign, space or leading zero
 _ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
-_SPACES = b" \n\r\t\v\f"
+_ESCAPED = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+# A vertical tab or form feed is a space before a word and behind a quote, and a letter inside a word.
+_WORD = re.compile(
+    rb"""([^ \t\r\n"']*+)(?:(?=[ \t\r\n]|\Z)|"((?:\\.|[^"\\])*+)"(?=\s|\Z)|'((?:\\'|[^'])*+)'(?=\s|\Z))\s*""",
+    re.DOTALL,
+)
 
 
 class Command(NamedTuple):
@@ -101,21 +108,32 @@ def _parse_bulk(data: bytes, start: int, longest: int) -> tuple[bytes, int] | No
     return data[at : at + length], at + length + 2
 
 
+def integer(digits: bytes) -> int | None:
+    """The number that these are to Redis' `string2ll`; None: they are none."""
+    number = int(digits) if _INTEGER.match(digits) else None
+    return number if number is not None and -(2**63) <= number < 2**63 else None
+
+
 def _header(data: bytes, start: int, what: str) -> tuple[int | None, int] | None:
     """The number on the line at `start` (None: not a number) and where the line ends; None: not all there."""
-    end = data.find(b"\r", start)
+    end = line_end(data, start, b"\r")
     if end < 0:
         if len(data) - start > MAX_LINE:
             raise ProtocolError(f"too big {what} count string")
         return None
     if end + 2 > len(data):
         return None
-    digits = data[start + 1 : end]
-    return (int(digits) if _INTEGER.match(digits) else None), end + 2
+    return integer(data[start + 1 : end]), end + 2
+
+
+def line_end(data: bytes, start: int, char: bytes) -> int:
+    """Where the line that begins at `start` ends; -1: not yet. Redis looks with `strchr`, so never past a NUL."""
+    end = data.find(char, start)
+    return -1 if end >= 0 and data.find(b"\0", start, end) >= 0 else end
 
 
 def _parse_inline(data: bytes, start: int) -> Command | None:
-    end = data.find(b"\n", start)
+    end = line_end(data, start, b"\n")
     if end < 0:
         if len(data) - start > MAX_LINE:
             raise ProtocolError("too big inline request")
@@ -131,53 +149,24 @@ def split_inline(line: bytes) -> tuple[bytes, ...] | None:
     r"""The words of an inline command as Redis' `sdssplitargs` finds them; None where quotes do not balance.
 
     Double quotes know `\n \r \t \b \a \xHH` and escape anything else as itself, single quotes only `\'`; a closing
-    quote has to be followed by a space or the end. A NUL byte ends the line.
+    quote has to be followed by a space or the end.
     """
-    line = line.split(b"\0", 1)[0]
+    line = line.lstrip()
     words: list[bytes] = []
     at = 0
-    while True:
-        while at < len(line) and line[at] in _SPACES:
-            at += 1
-        if at >= len(line):
-            return tuple(words)
-        word = bytearray()
-        while at < len(line) and line[at] not in _SPACES:
-            char = line[at : at + 1]
-            if char in (b'"', b"'"):
-                after = _quoted(line, at, word)
-                if after is None:
-                    return None
-                at = after
-                break
-            word += char
-            at += 1
-        words.append(bytes(word))
-
-
-def _quoted(line: bytes, start: int, word: bytearray) -> int | None:
-    """Append what is quoted from `start` on to `word`; where the quote ends, or None where it does not."""
-    quote = line[start : start + 1]
-    at = start + 1
     while at < len(line):
-        char = line[at : at + 1]
-        if char == quote:
-            closed = at + 1 == len(line) or line[at + 1] in _SPACES
-            return at + 1 if closed else None
-        if quote == b'"' and re.match(rb"\\x[0-9a-fA-F]{2}", line[at : at + 4]):
-            word.append(int(line[at + 2 : at + 4], 16))
-            at += 4
-        elif quote == b'"' and char == b"\\" and at + 1 < len(line):
-            follower = line[at + 1 : at + 2]
-            word += _ESCAPES.get(follower, follower)
-            at += 2
-        elif quote == b"'" and line[at : at + 2] == b"\\'":
-            word += b"'"
-            at += 2
-        else:
-            word += char
-            at += 1
-    return None
+        found = _WORD.match(line, at)
+        if found is None:
+            return None
+        plain, double, single = found.groups(b"")
+        words.append(plain + _ESCAPED.sub(_unescaped, double) + single.replace(b"\\'", b"'"))
+        at = found.end()
+    return tuple(words)
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    code, char = found.groups()
+    return bytes((int(code, 16),)) if code else _ESCAPES.get(char, char)
 
 
 class CommandReader:
@@ -242,6 +231,7 @@ class CommandReader:
 _AGGREGATES = {ord("*"): 1, ord("~"): 1, ord(">"): 1, ord("%"): 2, ord("|"): 2}
 _BULKS = frozenset(b"$=!")
 _SCALARS = frozenset(b"+-:_,#(")
+_LONGEST_HEADER = 64  # more than any number takes
 _ATTRIBUTE = ord("|")
 
 
@@ -271,9 +261,9 @@ def _announced(kind: int, line: bytes) -> tuple[int, int]:
         return 0, 0
     if kind not in _BULKS and kind not in _AGGREGATES:
         raise ProtocolError(f"invalid reply type byte {kind}")
-    if not _INTEGER.match(line):
+    length = integer(line)
+    if length is None:
         raise ProtocolError("invalid reply length")
-    length = int(line)
     if kind in _BULKS:
         return 0, length + 2 if length >= 0 else 0
     # What an attribute describes follows it.
@@ -281,7 +271,7 @@ def _announced(kind: int, line: bytes) -> tuple[int, int]:
 
 
 class FrameSkipper:
-    """Finds where a reply ends in a stream of which nothing is kept but an unfinished line."""
+    """Finds where a reply ends in a stream of which nothing is kept but the beginning of an unfinished line."""
 
     __slots__ = ("_line", "_outstanding", "_payload")
 
@@ -310,8 +300,10 @@ class FrameSkipper:
                 at += taken
                 continue
             end = data.find(b"\n", at) + 1
-            self._line += data[at : end or len(data)]
+            line = data[at : end or len(data)]
             at = end or len(data)
+            if len(self._line) < _LONGEST_HEADER:  # of a longer line, only what it is matters
+                self._line += line[:_LONGEST_HEADER]
             if end:
                 elements, self._payload = _announced(self._line[0], self._line[1:-2])
                 self._outstanding += elements - 1

@@ -19,10 +19,12 @@ COMMANDS = [
     (b"\r\n", [()]),
     (b"*0\r\n", [()]),
     (b" \t\r\n", [()]),
-    (b"a\0b c\n", [(b"a",)]),
+    (b"a\vb\fc d\n", [(b"a\vb\fc", b"d")]),
+    (b'\v\f"a"\vb\n', [(b"a", b"b")]),
     (b"*1\r\n$3\r\na\0b\r\n", [(b"a\0b",)]),
     (b"*1\r\n$4\r\nPINGxxPING\n", [(b"PING",), (b"PING",)]),
     (b"*-1\r\n", [()]),
+    (b"*-9223372036854775808\r\n", [()]),
     (b"*1\r\n$4\r\nPING\r\nPING\r\n*0\r\n", [(b"PING",), (b"PING",), ()]),
 ]
 
@@ -58,6 +60,8 @@ def read(pieces):
         (b"*+1\r\n", "invalid multibulk length"),
         (b"*01\r\n", "invalid multibulk length"),
         (b"*2147483648\r\n", "invalid multibulk length"),
+        (b"*-0\r\n", "invalid multibulk length"),
+        (b"*-9223372036854775809\r\n", "invalid multibulk length"),
         (b"*11\r\n", "unauthenticated multibulk length"),
         (b"*1\r\n:4\r\n", "expected '$', got ':'"),
         (b"*1\r\n$x\r\n", "invalid bulk length"),
@@ -66,6 +70,8 @@ def read(pieces):
         (b"*" + b"1" * 70_000, "too big mbulk count string"),
         (b"*1\r\n$" + b"1" * 70_000, "too big bulk count string"),
         (b"a" * 70_000, "too big inline request"),
+        (b"a\0\n" * 30_000, "too big inline request"),
+        (b"*1\r\n$\0\r\n" + b"1" * 70_000, "too big bulk count string"),
         (b'set "a\r\n', "unbalanced quotes in request"),
         (b'set "a"b\r\n', "unbalanced quotes in request"),
         (b"set 'a\r\n", "unbalanced quotes in request"),
@@ -80,6 +86,15 @@ def test_what_is_no_command_is_refused_in_the_words_of_redis(data, message):
 
 
 @pytest.mark.parametrize(
+    "data", [b"PING\0\r\n", b"\0\n", b"*1\0\r\n$4\r\nPING\r\n", b"*1\r\n$4\0\r\nPING\r\n"]
+)
+def test_a_line_with_a_nul_has_no_end(data):
+    """Redis looks for the end with C's `strchr`."""
+    for pieces in ways_to_cut(data + b"PING\r\n"):
+        assert read(pieces) == ([], data + b"PING\r\n", None)
+
+
+@pytest.mark.parametrize(
     ("line", "words"),
     [
         (b"", ()),
@@ -88,7 +103,6 @@ def test_what_is_no_command_is_refused_in_the_words_of_redis(data, message):
         (b'"a\\q\\"" x', (b'aq"', b"x")),
         (b'"\\xzz"', (b"xzz",)),
         (b"'\\n'", (b"\\n",)),
-        (b"a\0b", (b"a",)),
         (b'a"b', None),
     ],
 )
@@ -108,6 +122,15 @@ def test_a_reply_ends_where_it_ends(reply):
     assert [reply_end(reply[:cut]) for cut in range(len(reply))] == [None] * len(reply)
     assert reply_end(reply + b"+more\r\n") == len(reply)
     assert reply_end(b"+OK\r\n" + reply, 5) == len(reply) + 5
+
+
+def test_of_a_reply_that_does_not_end_only_the_beginning_is_kept():
+    skipper = FrameSkipper()
+    for _ in range(1000):
+        skipper.skip(b">" + b"1" * 1000, 0)
+    assert len(skipper._line) < 2000
+    with pytest.raises(ProtocolError):
+        skipper.skip(b"\r\n", 0)
 
 
 @pytest.mark.parametrize("reply", [b"hello\r\n", b"$x\r\n", b"*1_0\r\n"])
