@@ -5,10 +5,11 @@ anything else means the listener's user, and what the command deserves is said b
 all databases answers as a Redis that asks for AUTH until the client names one, as `user@database`.
 """
 
+import re
 from dataclasses import dataclass, field
 
 from proxy.errors import NoCredentialError, ProtocolError, error_reply
-from proxy.resp import Command, CommandReader, encode
+from proxy.resp import Command, CommandReader, encode, integer
 
 __all__ = [
     "HANDSHAKE_BYTES",
@@ -34,6 +35,7 @@ _MAX_BULK = 16384
 _CROSS_PROTOCOL = (b"POST", b"HOST:")
 _AUTH_WITH_USER = 3
 _PROTOCOLS = (b"2", b"3")
+_CLIENT_NAME = re.compile(rb"[!-~]*\Z")  # `validateClientName` in networking.c
 _HELLO_OPTIONS = {b"AUTH": 2, b"SETNAME": 1}  # and how many arguments each takes
 
 
@@ -62,7 +64,9 @@ class Login:
 def read_login(args: tuple[bytes, ...]) -> Login | None:
     """The login that a command is; None for every other, malformed AUTH and HELLO included.
 
-    `AUTH <password>` names nobody. A HELLO that Redis would refuse before it looks at the user is no login.
+    `AUTH <password>` names nobody. Redis reads a HELLO from left to right, and what it has read as a password it keeps
+    out of MONITOR and SLOWLOG. So one that it refuses before it comes to the user is no login, and one that it refuses
+    only afterwards is: Redis 7.0 has logged in by then (`helloCommand` in networking.c). One that names two is none.
     """
     name = args[0].upper() if args else b""
     if name == b"AUTH" and len(args) == _AUTH_WITH_USER:
@@ -74,10 +78,14 @@ def read_login(args: tuple[bytes, ...]) -> Login | None:
     while at < len(args):
         option = args[at].upper()
         taken = _HELLO_OPTIONS.get(option)
-        if taken is None or at + taken >= len(args) or (option == b"AUTH" and user_at is not None):
+        if taken is None or at + taken >= len(args):
+            break
+        if option == b"AUTH" and user_at is not None:
             return None
         if option == b"AUTH":
             user_at = at + 1
+        elif user_at is None and not _CLIENT_NAME.match(args[at + 1]):
+            return None
         at += 1 + taken
     return None if user_at is None else Login(_text(args[user_at]), args, user_at)
 
@@ -206,8 +214,10 @@ _HELLO_FIRST = error_reply(
 
 def _unauthenticated_reply(command: Command) -> bytes:
     """The texts of Redis 7 (`helloCommand`, `authCommand`, `processCommand`)."""
-    if command.name == b"RESET":
+    if command.name == b"RESET" and len(command.args) == 1:
         return b"+RESET\r\n"
+    if command.name == b"RESET":
+        return error_reply("ERR", "wrong number of arguments for 'reset' command")
     if command.name == b"HELLO":
         return _hello_reply(command.args)
     if command.name == b"AUTH" and len(command.args) == 1:
@@ -218,7 +228,7 @@ def _unauthenticated_reply(command: Command) -> bytes:
 
 
 def _hello_reply(args: tuple[bytes, ...]) -> bytes:
-    if len(args) > 1 and not args[1].removeprefix(b"-").isdigit():
+    if len(args) > 1 and integer(args[1]) is None:
         return error_reply("ERR", "Protocol version is not an integer or out of range")
     if len(args) > 1 and args[1] not in _PROTOCOLS:
         return error_reply("NOPROTO", "unsupported protocol version")

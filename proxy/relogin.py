@@ -74,9 +74,10 @@ class Relogin:
             ClientError: the client may not become that user.
         """
         login = read_login(command.args)
-        if login is None:
-            return encode(command.args)
         guest = self._guest
+        if login is None:
+            guest.is_uncertain = guest.is_uncertain or command.name == b"HELLO"  # it may name two
+            return encode(command.args)
         user = guest.named_by(login)
         guest.authorize(user)
         credential = guest.becomes(user)

@@ -47,7 +47,15 @@ FOR_ONE = {
     "HELLO 3 with AUTH twice": client().says(c("HELLO", 3, "AUTH", "a", "x", "AUTH", "b", "x")).begins(),
     "HELLO 3 with SETNAME alone": client().says(c("HELLO", 3, "SETNAME", "me")).begins(),
     "HELLO 3 with half an AUTH": client().says(c("HELLO", 3, "AUTH", "app")).begins(),
-    "HELLO 3 with half a SETNAME": client().says(c("HELLO", 3, "AUTH", "app", "x", "SETNAME")).begins(),
+    "HELLO 3 with AUTH and half a SETNAME": (
+        client().says(c("HELLO", 3, "AUTH", "app", "x", "SETNAME")).begins("app", login=True)
+    ),
+    "HELLO 3 with AUTH and something else": client().says(c("HELLO", 3, "AUTH", "app", "x", "WHAT")).begins("app", login=True),
+    "HELLO 3 with something else and AUTH": client().says(c("HELLO", 3, "WHAT", "AUTH", "app", "x")).begins(),
+    "HELLO 3 with AUTH and a bad name": (
+        client().says(c("HELLO", 3, "AUTH", "app", "x", "SETNAME", "a b")).begins("app", login=True)
+    ),
+    "HELLO 3 with a bad name and AUTH": client().says(c("HELLO", 3, "SETNAME", "a b", "AUTH", "app", "x")).begins(),
     "HELLO 3 with something else": client().says(c("HELLO", 3, "WHAT")).begins(),
     "HELLO of a version there is not": client().says(c("HELLO", 4, "AUTH", "app", "x")).begins(),
     "HELLO of no version": client().says(c("HELLO", "AUTH", "app", "x")).begins(),
@@ -66,6 +74,7 @@ FOR_ONE = {
     "quotes that don't balance": client().says(b'AUTH "app x\r\n').begins(),
     "null bytes": client().says(b"\0\0\r\n").says(b"PING\r\n"),
     "TLS": client().says(b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\n"),
+    "an AUTH with a null byte behind its name": client().says(c(b"AUTH\0", "app", "x")).begins(),
     "a listener names the user of who names none": client(db_user="app").says(b"PING\r\n").begins("app"),
     "a listener's user gives way to the one named": client(db_user="app").says(b"AUTH legacy x\r\n").begins("legacy", login=True),
     "an AUTH of more than 64 KiB": client().says(c("AUTH", *(ARGUMENT,) * 8)[:-1]).closes("handshake_too_big", TOO_MUCH),
@@ -87,10 +96,13 @@ FOR_ALL = {
         ("AUTH that names a database of nothing", b"AUTH app@ x\r\n", NOAUTH),
         ("AUTH with too many arguments", b"AUTH a b c\r\n", b"-ERR syntax error\r\n"),
         ("RESET", b"RESET\r\n", b"+RESET\r\n"),
+        ("RESET with an argument", b"RESET x\r\n", b"-ERR wrong number of arguments for 'reset' command\r\n"),
         ("HELLO", b"HELLO\r\n", HELLO_FIRST),
         ("HELLO 3", b"HELLO 3\r\n", HELLO_FIRST),
         ("HELLO 3 with SETNAME", c("HELLO", 3, "SETNAME", "me"), HELLO_FIRST),
         ("HELLO of a word", b"HELLO x\r\n", b"-ERR Protocol version is not an integer or out of range\r\n"),
+        ("HELLO 03", b"HELLO 03\r\n", b"-ERR Protocol version is not an integer or out of range\r\n"),
+        ("HELLO -3", b"HELLO -3\r\n", b"-NOPROTO unsupported protocol version\r\n"),
         ("HELLO of a version there is not", b"HELLO 4 AUTH app@orders x\r\n", b"-NOPROTO unsupported protocol version\r\n"),
         ("HELLO 3 with something else", b"HELLO 3 WHAT\r\n", b"-ERR Syntax error in HELLO option 'WHAT'\r\n"),
         ("HELLO 3 with half an AUTH", b"HELLO 3 AUTH app\r\n", b"-ERR Syntax error in HELLO option 'AUTH'\r\n"),
@@ -101,6 +113,14 @@ FOR_ALL = {
         client(None, "app").says(b"AUTH @orders x\r\n").begins("app", login=True)
     ),
     "HELLO 3 with AUTH": client(None).says(c("HELLO", 3, "AUTH", "app@orders", "x")).begins("app", login=True),
+    "HELLO 2 with a database alone, and a listener's user": (
+        client(None, "app").says(b"HELLO 2 SETNAME me AUTH @orders x\r\n").begins("app", login=True)
+    ),
+    "a user of its own, and a listener's user": (
+        client(None, "app").says(b"AUTH legacy@orders x\r\n").begins("legacy", login=True)
+    ),
+    "QUIT with arguments": client(None).says(b"QUIT now\r\n").closes("quit", b"+OK\r\n"),
+    "null bytes": client(None).says(b"PING\0\r\n"),
     "a user with an at sign": client(None).says(c("AUTH", "a@b@carts", "x")).begins("a@b", login=True, database="carts"),
     "QUIT": client(None).says(b"QUIT\r\n").closes("quit", b"+OK\r\n"),
     "PING and QUIT": client(None).says(b"PING\r\n").hears(NOAUTH).says(c("quit")).closes("quit", b"+OK\r\n"),
@@ -209,11 +229,10 @@ def test_the_rest_of_a_chunk_is_not_copied_for_each_command(listener, noise):
 
 
 def test_a_login_is_repeated_with_another_password_and_keeps_everything_else():
-    login = read_login((b"HELLO", b"3", b"SETNAME", b"me", b"AUTH", b"app@orders", b"x"))
-    assert login.command("app", "secret") == encode(
-        (b"HELLO", b"3", b"SETNAME", b"me", b"AUTH", b"app", b"secret")
-    )
-    assert login.command("app") == encode((b"HELLO", b"3", b"SETNAME", b"me", b"AUTH", b"app", b"x"))
+    login = read_login((b"HELLO", b"3", b"SETNAME", b"me", b"AUTH", b"app@orders", b"x", b"WHAT"))
+    others = (b"HELLO", b"3", b"SETNAME", b"me", b"AUTH")
+    assert login.command("app", "secret") == encode((*others, b"app", b"secret", b"WHAT"))
+    assert login.command("app") == encode((*others, b"app", b"x", b"WHAT"))
 
 
 def test_a_clients_password_is_not_printed():

@@ -48,6 +48,30 @@ def test_a_bad_client_name_gets_the_databases_error_and_the_session_goes_on(prox
     )
 
 
+def test_no_login_shows_the_password_where_the_database_records_commands(proxy, server):
+    """Redis does not hide the password in a HELLO that it refuses before it has read that far."""
+    logins = [
+        encode((b"HELLO", b"3", b"SETNAME", b"a b", b"AUTH", b"app", b"x")),
+        encode((b"HELLO", b"3", b"SETNAME", b"a\0b", b"AUTH", b"app", b"x")),
+        encode((b"HELLO", b"3", b"WHAT", b"AUTH", b"app", b"x")),
+        encode((b"HELLO", b"3", b"AUTH", b"app", b"x", b"WHAT")),
+        encode((b"HELLO", b"3", b"AUTH", b"app", b"x", b"AUTH", b"app", b"x")),
+        encode((b"AUTH", b"app", b"x")),
+    ]
+    show = encode((b"SLOWLOG", b"GET", b"-1")) + encode((b"SLOWLOG", b"RESET"))
+    with server.client() as admin:
+        admin.config_set("slowlog-log-slower-than", 0)
+        try:
+            for login in logins:
+                # Before a client is let in, within its session, and in a transaction.
+                in_transaction = encode((b"MULTI",)) + login + encode((b"EXEC",))
+                said = proxy.say(login + b"AUTH app x\r\n" + login + in_transaction + show)
+                assert b"HELLO" in said or b"AUTH" in said
+                assert b"app-current" not in said
+        finally:
+            admin.config_set("slowlog-log-slower-than", 10_000)
+
+
 def test_a_user_that_is_not_held_goes_through_untouched(proxy):
     assert proxy.say(b"AUTH legacy legacy-password\r\nACL WHOAMI\r\n") == b"+OK\r\n$6\r\nlegacy\r\n"
     assert proxy.say(b"AUTH legacy x\r\n").startswith(b"-WRONGPASS invalid username-password pair")
