@@ -9,6 +9,7 @@ __all__ = [
     "ChannelError",
     "ClientError",
     "CrowdedError",
+    "EndlessLineError",
     "HungUpError",
     "ListenError",
     "LostError",
@@ -18,6 +19,7 @@ __all__ = [
     "RefusedError",
     "RejectedError",
     "StormError",
+    "UnfollowedError",
     "UnreachableError",
     "error_reply",
 ]
@@ -72,6 +74,22 @@ class ClientError(ProxyError):
     def reply(self) -> bytes:
         """The error as the client reads it."""
         return error_reply(self.prefix, f"valkeeper: {self}")
+
+
+class UnfollowedError(ClientError):
+    """The client has sent what the database may read otherwise than Valkeeper, so that a login could pass unseen."""
+
+
+class EndlessLineError(UnfollowedError):
+    """An inline command of more than 64 KiB. The message is for the log."""
+
+    def __init__(self) -> None:
+        super().__init__("an inline command of more than 64 KiB", reason="protocol_error")
+
+    @property
+    def reply(self) -> bytes:
+        """The words of Redis itself (`processInlineBuffer` in networking.c)."""
+        return ProtocolError("too big inline request").reply
 
 
 class UnreachableError(ClientError):

@@ -71,8 +71,10 @@ class Relogin:
         """What the database is to be sent in this login's place; None: a password has to be tried first.
 
         Raises:
-            ClientError: the client may not become that user.
+            ClientError: the client may not become that user, or it is no login and must not pass.
         """
+        if self._relay.scanner.refusal is not None:
+            raise self._relay.scanner.refusal
         login = read_login(command.args)
         guest = self._guest
         if login is None:

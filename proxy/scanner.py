@@ -2,20 +2,33 @@
 
 Everything passes at once, whatever its size; payloads are skipped by their length and never copied. Only the head
 of a command whose name has not arrived yet, and an incomplete AUTH, HELLO, QUIT, CLIENT or SCRIPT, are held back.
+
+What Redis surely refuses, and hangs up behind, passes for Redis to refuse. What it may read otherwise ends the session.
 """
 
-from proxy.errors import ProtocolError
+from proxy.errors import EndlessLineError, ProtocolError, UnfollowedError
 from proxy.mode import LOOKED_AT, Mode
-from proxy.resp import MAX_LINE, Command, parse
+from proxy.resp import MAX_LINE, Command, integer, line_end, parse
 
 __all__ = ["CommandScanner"]
 
 _LONGEST_NAME = 16  # of the names anybody asks about; longer ones are not looked at
+_ARRAY = ord("*")
 _QUIT = b"QUIT"
-_STOPS = frozenset((b"AUTH", b"HELLO", _QUIT))
-_READ = _STOPS | {b"CLIENT", b"SCRIPT"}  # whose arguments matter
-_NOTED = _READ | LOOKED_AT
-_ARRAY, _BULK = b"*$"
+_LOGINS = frozenset((b"AUTH", b"HELLO"))
+_STOPS = _LOGINS | {_QUIT}
+_MAX_COUNT = 2**31 - 1
+_MOST = 64  # arguments of a command that is waited for: with every piece that comes, it is read again
+_READ = {  # whose arguments matter, if they are from so many to so many, the name included
+    b"AUTH": (3, 3),
+    b"HELLO": (5, _MAX_COUNT),
+    _QUIT: (1, _MAX_COUNT),
+    b"CLIENT": (3, 3),
+    b"SCRIPT": (3, 3),
+}
+_NOTED = LOOKED_AT | _READ.keys()
+_COUNTS = {b"*%d" % count: count for count in range(64)}
+_LENGTHS = {b"$%d" % length: length for length in range(1024)}
 
 
 class CommandScanner:
@@ -24,7 +37,8 @@ class CommandScanner:
     Attributes:
         commands: how many were let through, or at least begun.
         found: the AUTH, HELLO or QUIT at which the scan stopped; `take` gives its bytes and lets the scan go on.
-        stopped: True where everything is held back: behind `found`, or since `stop`.
+        refusal: why what it stopped at must not pass, and `found` stands for nothing.
+        stopped: True where everything is held back: at `found`, or since `stop`.
         mode: what the commands let through have made of the connection.
         last_name: the name of the latest command, as sent, where it has at most 16 bytes.
         lost: True once the bytes are not RESP, or no longer read as such. From there on they pass unseen.
@@ -32,6 +46,7 @@ class CommandScanner:
 
     __slots__ = (
         "_args",
+        "_from",
         "_held",
         "_skip",
         "commands",
@@ -39,17 +54,20 @@ class CommandScanner:
         "last_name",
         "lost",
         "mode",
+        "refusal",
         "stopped",
     )
 
     def __init__(self) -> None:
         self.commands = 0
         self.found: Command | None = None
+        self.refusal: UnfollowedError | None = None
         self.stopped = False
         self.mode = Mode()
         self.last_name = b""
         self.lost = False
-        self._held = b""  # arrived and neither passed on nor dropped
+        self._held = b""  # arrived and neither passed on nor dropped, from `_from` on
+        self._from = 0
         self._skip = 0  # bytes of the current argument, its line end included, still to come
         self._args = 0  # arguments of the current command after that
 
@@ -61,43 +79,52 @@ class CommandScanner:
     @property
     def held(self) -> int:
         """Bytes held back."""
-        return len(self._held)
+        return len(self._held) - self._from
 
     def feed(self, data: bytes) -> bytes:
         """Take what arrived; give what may pass now, `data` itself where that is all of it."""
+        start = 0
         if self._held:
-            data = self._held + data
-            self._held = b""
-        if self.lost:
-            return data
+            if data:
+                data = self._held[self._from :] + data
+            else:
+                data, start = self._held, self._from
+            self._held, self._from = b"", 0
         if self.stopped:
-            self._held = data
+            self._held, self._from = data, start
             return b""
-        at, end = 0, len(data)
-        while at < end:
+        passed = self._scan(data, start) - start
+        return data if passed == len(data) else data[start : start + passed]
+
+    def _scan(self, data: bytes, at: int) -> int:
+        """Past what may pass of the commands from `at` on; the rest is held."""
+        end = len(data)
+        while at < end and not self.lost:
             if self._skip:
                 if end - at < self._skip:
                     self._skip -= end - at
-                    return data
+                    break
                 at += self._skip
                 self._skip = 0
                 continue
             try:
                 after = self._argument(data, at) if self._args else self._command(data, at)
-            except (ValueError, ProtocolError):
+            except ProtocolError:
                 self.lost = self.mode.may_end = True
-                return data
+                break
             if after < 0:
-                self._held = data[at:]
-                return data[:at]
+                # Of many logins in a chunk, each would copy those behind it.
+                self._held, self._from = (data, at) if self.stopped else (data[at:], 0)
+                return at
             at = after
-        return data
+        return end
 
     def take(self) -> bytes:
         """The bytes of the command that was found. What came behind it is scanned by the next `feed`."""
         assert self.found is not None  # noqa: S101 -- a caller's mistake, not an input
-        raw = self._held[: self.found.end]
-        self._held = self._held[self.found.end :]
+        end = self._from + self.found.end
+        raw = self._held[self._from : end]
+        self._from = end
         self.commands += 1
         if self.found.name == _QUIT:
             self.mode.note(_QUIT, len(self.found.args), self.commands)
@@ -124,11 +151,10 @@ class CommandScanner:
         line = data.find(b"\r", at, at + MAX_LINE)
         if line < 0 or line + 2 > len(data):
             return self._wait(data, at)
-        length = int(data[at + 1 : line])
-        if length < 0:
-            raise ProtocolError("invalid bulk length")
+        header = data[at:line]
+        length = _LENGTHS.get(header)
+        self._skip = (_length(header) if length is None else length) + 2
         self._args -= 1
-        self._skip = length + 2
         return line + 2
 
     def _command(self, data: bytes, at: int) -> int:
@@ -138,7 +164,10 @@ class CommandScanner:
         line = data.find(b"\r", at, at + MAX_LINE)
         if line < 0 or line + 2 > len(data):
             return self._wait(data, at)
-        count = int(data[at + 1 : line])
+        header = data[at:line]
+        count = _COUNTS.get(header)
+        if count is None:
+            count = _number(header)
         return line + 2 if count <= 0 else self._name(data, at, line + 2, count)
 
     def _name(self, data: bytes, at: int, name_at: int, count: int) -> int:
@@ -146,50 +175,80 @@ class CommandScanner:
         line = data.find(b"\r", name_at, name_at + MAX_LINE)
         if line < 0 or line + 2 > len(data):
             return self._wait(data, at)
-        length = int(data[name_at + 1 : line])
-        if data[name_at] != _BULK or length < 0:
-            raise ProtocolError("invalid bulk length")
+        length = _LENGTHS.get(data[name_at:line])
+        if length is None:
+            length = _length(data[name_at:line])
         start = line + 2
-        self.last_name = b""
         if length <= _LONGEST_NAME:
-            if start + length > len(data):
-                return -1
             self.last_name = name = data[start : start + length]
-            if name.upper() in _NOTED and not self._note(data, at, count):
+            if len(name) < length:
                 return -1
+        else:
+            self.last_name = b""
+            name = data[start : start + _LONGEST_NAME]
+            if len(name) < _LONGEST_NAME:
+                return -1
+        if (name.upper() in _NOTED or b"\0" in name) and not self._note(data, at, name.upper(), count):
+            return -1
         self.commands += 1
         self._args = count - 1
         self._skip = length + 2
         return start
 
-    def _note(self, data: bytes, at: int, count: int) -> bool:
-        """Look closer at the noted command of `count` arguments that begins here; True: it may pass."""
-        name = self.last_name.upper()
-        if name not in _READ:
+    def _note(self, data: bytes, at: int, name: bytes, count: int) -> bool:
+        """Look closer at the command of `count` arguments that begins here; True: it may pass."""
+        if b"\0" in name:
+            # Redis compares names as C does, up to the NUL. Whether it compares them at all is for a hash to say.
+            return name.partition(b"\0")[0] not in _NOTED or self._refuse(
+                UnfollowedError("a command's name with a NUL in it is not passed on", reason="nul_in_name")
+            )
+        fewest, most = _READ.get(name, (1, 0))
+        if fewest <= count <= most:
+            if count <= _MOST:
+                command = parse(data, at)
+                if command is not None:
+                    return self._read(command, at)
+                if len(data) - at <= MAX_LINE:
+                    return False
+            if name in _LOGINS:
+                return self._refuse(
+                    UnfollowedError("more than 64 KiB or 64 arguments in a login", reason="login_too_big")
+                )
+            if name == b"SCRIPT" and b"\r\nDEBUG" in data[at : at + 64].upper():
+                raise ProtocolError(_DEBUGGER)
+        if name in LOOKED_AT:
             self.mode.note(name, count, self.commands + 1)
-            return True
-        command = parse(data, at)
-        if command is None:
-            # One that is too large to be held is none that matters: it passes like any other command.
-            return len(data) - at > MAX_LINE
-        if name in _STOPS:
+        return True
+
+    def _read(self, command: Command, at: int) -> bool:
+        """Look at the arguments of the command, which begins here; True: it may pass."""
+        if command.name in _STOPS:
             self.mode.note_login(command.args)
             self.found = command._replace(end=command.end - at)
             self.stopped = True
             return False
-        if name == b"CLIENT":
+        if command.name == b"CLIENT":
             self.mode.note_client(command.args, self.commands + 1)
         elif _starts_debugger(command.args):
-            raise ProtocolError("what follows may be the debugger's")
+            raise ProtocolError(_DEBUGGER)
         return True
+
+    def _refuse(self, why: UnfollowedError) -> bool:
+        self.refusal = why
+        self.found = Command((), 0)
+        self.stopped = True
+        return False
 
     def _inline(self, data: bytes, at: int) -> int:
         """Past an inline command; -1: it is not all there, or the scan stopped at it."""
+        if line_end(data, at, b"\n") < 0 and len(data) - at > MAX_LINE:
+            self._refuse(EndlessLineError())  # Redis would too, or not, as the rest happens to arrive
+            return -1
         command = parse(data, at)
         if command is None:
             return -1
-        self.last_name = command.name
-        if command.name in _NOTED and not self._note(data, at, len(command.args)):
+        self.last_name = name = command.name
+        if (name in _NOTED or b"\0" in name) and not self._note(data, at, name, len(command.args)):
             return -1
         self.commands += bool(command.args)
         return command.end
@@ -201,11 +260,30 @@ class CommandScanner:
         return -1
 
 
+def _number(header: bytes) -> int:
+    """The number in the head of an array."""
+    number = integer(header[1:])
+    if number is None or number > _MAX_COUNT:
+        raise ProtocolError("invalid multibulk length")
+    return number
+
+
+def _length(header: bytes) -> int:
+    """The length in the head of an argument."""
+    length = integer(header[1:])
+    if header[:1] != b"$" or length is None or length < 0:
+        raise ProtocolError("invalid bulk length")
+    return length
+
+
+_DEBUGGER = "what follows may be the debugger's"
+
+
 def _starts_debugger(args: tuple[bytes, ...]) -> bool:
     """Whether a SCRIPT switches on Redis' Lua debugger, which frames what it reads in ways of its own.
 
     A login that were found, and given its password, where the debugger sees the text of a script would be shown to the
     client.
     """
-    words = [arg.upper() for arg in args[1:3]]
+    words = [arg.partition(b"\0")[0].upper() for arg in args[1:3]]
     return words[:1] == [b"DEBUG"] and words[1:] != [b"NO"]

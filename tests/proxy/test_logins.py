@@ -1,5 +1,6 @@
 """Clients log in through the real proxy to a real Redis, without knowing a password."""
 
+import contextlib
 import os
 import subprocess
 
@@ -70,6 +71,24 @@ def test_no_login_shows_the_password_where_the_database_records_commands(proxy, 
                 assert b"app-current" not in said
         finally:
             admin.config_set("slowlog-log-slower-than", 10_000)
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        encode((b"HELLO", b"3", b"AUTH", b"legacy", b"legacy-password", b"SETNAME", b"n" * 100_000)),
+        encode((b"HELLO", b"3", b"AUTH", b"legacy", b"legacy-password", *(b"SETNAME", b"n") * 40)),
+        encode((b"auth\0", b"legacy", b"legacy-password")),
+    ],
+)
+def test_a_login_that_cannot_be_followed_ends_the_session_with_an_error(proxy, login):
+    with proxy.socket() as sock:
+        sock.sendall(b"AUTH app x\r\nECHO a\r\n" + login[:70_000])
+        with contextlib.suppress(BrokenPipeError):
+            sock.sendall(login[70_000:] + b"ACL WHOAMI\r\n")
+        said = b"".join(iter(lambda: sock.recv(4096), b""))
+    assert said.startswith(b"+OK\r\n$1\r\na\r\n-ERR valkeeper: ")
+    assert said.count(b"\r\n") == 4
 
 
 def test_a_user_that_is_not_held_goes_through_untouched(proxy):

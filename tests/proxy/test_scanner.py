@@ -17,19 +17,21 @@ INLINE = b'get "a b"\r\n'
 
 
 def scan(pieces):
-    """What passes and what it stops at, in order."""
+    """What passes and what it stops at, in order, until it refuses to go on."""
     scanner = CommandScanner()
     passed, found = b"", []
 
     def logins():
         nonlocal passed
-        while scanner.found is not None:
+        while scanner.found is not None and scanner.refusal is None:
             found.append((len(passed), scanner.take()))
             passed += scanner.feed(b"")
 
     for piece in pieces:
         passed += scanner.feed(piece)
         logins()
+        if scanner.refusal is not None:
+            break
     return passed, found, scanner
 
 
@@ -77,28 +79,72 @@ def test_it_stops_at_a_quit_as_well(quit_command):
     assert not scan([GET])[2].mode.has_quit
 
 
-def test_an_auth_too_large_to_hold_passes():
-    auth = encode((b"AUTH", b"app", b"x" * 100_000))
-    for pieces in ways_to_cut(auth + GET + AUTH):
-        passed, found, _ = scan(pieces)
-        if len(pieces) > 1:  # in one piece, it does not have to be held
-            assert passed == auth + GET
-            assert [raw for _, raw in found] == [AUTH]
+@pytest.mark.parametrize(
+    "login",
+    [
+        encode((b"AUTH", b"app", b"x" * 100_000)),
+        encode((b"HELLO", b"3", b"AUTH", b"app", b"x", b"SETNAME", b"x" * 100_000)),
+        encode((b"HELLO", b"3", b"AUTH", b"app", b"x", *(b"SETNAME", b"a") * 40)),
+    ],
+)
+def test_a_login_too_large_to_hold_passes_nowhere(login):
+    """One that passed unseen could be a login as anybody."""
+    for pieces in ([GET + login[:70_000], login[70_000:] + GET], *ways_to_cut(GET + login + GET)):
+        passed, found, scanner = scan(pieces)
+        if len(pieces) > 1 or scanner.refusal:  # in one piece, it does not have to be held
+            assert (passed, found) == (GET, [])
+            assert scanner.refusal.reason == "login_too_big"
+            assert scanner.at_boundary
+
+
+@pytest.mark.parametrize("name", [b"AUTH\0", b"script\0" + b"x" * 1000, b"Quit\0AUTH"])
+@pytest.mark.parametrize(
+    "say", [encode, lambda args: b'"' + args[0].replace(b"\0", b"\\x00") + b'" debug yes\r\n']
+)
+def test_a_name_that_redis_may_take_for_another_passes_nowhere(name, say):
+    """Redis finds a command's name by a hash of all of it, and then compares up to the first NUL only."""
+    for pieces in ways_to_cut(GET + say((name, b"debug", b"yes")) + AUTH):
+        passed, found, scanner = scan(pieces)
+        assert (passed, found, scanner.refusal.reason) == (GET, [], "nul_in_name")
+
+
+def test_other_names_with_a_nul_are_only_unknown():
+    data = encode((b"GET\0", b"k")) + encode((b"A-LONG-NAME-WITH-\0",)) + AUTH
+    for pieces in ways_to_cut(data):
+        assert [raw for _, raw in scan(pieces)[1]] == [AUTH]
+
+
+def test_an_inline_command_without_end_passes_nowhere():
+    """Whether Redis refuses one of a little more than 64 KiB is chance."""
+    line = b"ECHO " + b"x" * 65_600
+    passed, found, scanner = scan([GET, line, b"\r\n" + AUTH])
+    assert (passed, found, scanner.lost) == (GET, [], False)
+    assert scanner.refusal.reply == b"-ERR Protocol error: too big inline request\r\n"
 
 
 @pytest.mark.parametrize(
-    "broken", [b"*x\r\n", b"*1\r\n:4\r\n", b"*1\r\n$-1\r\n", b"*1\r\n$4\r\nGETX\r\n$", b'"\r\n']
-)
+    "broken",
+    [
+        b"*x\r\n", b"*1\r\n:4\r\n", b"*1\r\n$-1\r\n", b'"\r\n', b"*+1\r\n", b"*1_0\r\n", b"* 1\r\n", b"*01\r\n", b"*-0\r\n",
+        b"*2147483648\r\n", b"*2\r\n$3\r\nGET\r\n:1\r\n", b"*2\r\n$3\r\nGET\r\n$+1\r\n", b"*2\r\n$3\r\nGET\r\n$1_0\r\n",
+        b"*2\r\n$3\r\nGET\r\n$\r\n", b"*2\r\n$3\r\nGET\r\n$ 1\r\n", b"*1\r\n$03\r\n", b"*1\r\n$9223372036854775808\r\n",
+    ],
+)  # fmt: skip
 def test_what_is_not_resp_passes_for_the_database_to_refuse(broken):
     for pieces in ways_to_cut(GET + broken + AUTH):
         passed, _, scanner = scan(pieces)
-        assert passed.startswith(GET)
-        if scanner.lost:
-            assert passed == GET + broken + AUTH
-            assert not scanner.at_boundary
+        assert scanner.lost
+        assert passed == GET + broken + AUTH
+        assert not scanner.at_boundary
 
 
-@pytest.mark.parametrize("script", [b"script debug yes\r\n", encode((b"SCRIPT", b"DEBUG", b"sync"))])
+@pytest.mark.parametrize(
+    "script",
+    [
+        b"script debug yes\r\n", encode((b"SCRIPT", b"DEBUG", b"sync")), encode((b"SCRIPT", b"debug\0x", b"YES")),
+        encode((b"SCRIPT", b"debug", b"YES\0" + b"x" * 70_000)),
+    ],
+)  # fmt: skip
 def test_the_debugger_of_scripts_is_left_alone_with_what_it_reads(script):
     for pieces in ways_to_cut(GET + script + AUTH):
         passed, found, scanner = scan(pieces)
