@@ -93,13 +93,13 @@ class CommandScanner:
         if self.stopped:
             self._held, self._from = data, start
             return b""
-        passed = self._scan(data, start) - start
-        return data if passed == len(data) else data[start : start + passed]
+        end = len(data) if self.lost else self._scan(data, start)
+        return data if end - start == len(data) else data[start:end]
 
     def _scan(self, data: bytes, at: int) -> int:
         """Past what may pass of the commands from `at` on; the rest is held."""
         end = len(data)
-        while at < end and not self.lost:
+        while at < end:
             if self._skip:
                 if end - at < self._skip:
                     self._skip -= end - at
