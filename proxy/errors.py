@@ -11,6 +11,7 @@ __all__ = [
     "CrowdedError",
     "EndlessLineError",
     "HungUpError",
+    "LimitError",
     "ListenError",
     "LostError",
     "NoCredentialError",
@@ -54,6 +55,10 @@ class ProtocolError(ProxyError):
     def reply(self) -> bytes:
         """The reply after which Redis closes the connection."""
         return error_reply("ERR", f"Protocol error: {self}")
+
+
+class LimitError(ProtocolError):
+    """A command with more arguments, or a longer one, than was asked for."""
 
 
 class ClientError(ProxyError):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from proxy.errors import ProtocolError
+from proxy.errors import LimitError, ProtocolError
 
 __all__ = [
     "MAX_LINE",
@@ -66,6 +66,7 @@ def parse(
         max_bulk: most bytes in an argument; Redis takes 16384 before authentication.
 
     Raises:
+        LimitError: it exceeds one of the two.
         ProtocolError: Redis would answer with this error and close.
     """
     if start >= len(data):
@@ -79,7 +80,7 @@ def parse(
     if count is None or count > _MAX_INT:
         raise ProtocolError("invalid multibulk length")
     if count > max_args:
-        raise ProtocolError("unauthenticated multibulk length")
+        raise LimitError("unauthenticated multibulk length")
     args: list[bytes] = []
     for _ in range(count):
         found = _parse_bulk(data, at, max_bulk)
@@ -102,7 +103,7 @@ def _parse_bulk(data: bytes, start: int, longest: int) -> tuple[bytes, int] | No
     if length is None or length < 0:
         raise ProtocolError("invalid bulk length")
     if length > longest:
-        raise ProtocolError("unauthenticated bulk length")
+        raise LimitError("unauthenticated bulk length")
     if at + length + 2 > len(data):
         return None
     return data[at : at + length], at + length + 2
@@ -299,13 +300,13 @@ class FrameSkipper:
                 self._payload -= taken
                 at += taken
                 continue
-            end = data.find(b"\n", at) + 1
-            line = data[at : end or len(data)]
-            at = end or len(data)
-            if len(self._line) < _LONGEST_HEADER:  # of a longer line, only what it is matters
-                self._line += line[:_LONGEST_HEADER]
-            if end:
-                elements, self._payload = _announced(self._line[0], self._line[1:-2])
+            end = data.find(b"\n", at) + 1 or len(data)
+            line = self._line + data[at:end]
+            at = end
+            if line.endswith(b"\r\n"):
+                elements, self._payload = _announced(line[0], line[1:-2])
                 self._outstanding += elements - 1
-                self._line = b""
+                line = b""
+            # Of a longer line, only its kind and its end matter.
+            self._line = line if len(line) <= _LONGEST_HEADER else line[:_LONGEST_HEADER] + line[-1:]
         return at

@@ -6,7 +6,7 @@ of a command whose name has not arrived yet, and an incomplete AUTH, HELLO, QUIT
 What Redis surely refuses, and hangs up behind, passes for Redis to refuse. What it may read otherwise ends the session.
 """
 
-from proxy.errors import EndlessLineError, ProtocolError, UnfollowedError
+from proxy.errors import EndlessLineError, LimitError, ProtocolError, UnfollowedError
 from proxy.mode import LOOKED_AT, Mode
 from proxy.resp import MAX_LINE, Command, integer, line_end, parse
 
@@ -27,6 +27,7 @@ _READ = {  # whose arguments matter, if they are from so many to so many, the na
     b"SCRIPT": (3, 3),
 }
 _NOTED = LOOKED_AT | _READ.keys()
+_HEAD = 64  # bytes in which the first two arguments of a SCRIPT DEBUG begin
 _COUNTS = {b"*%d" % count: count for count in range(64)}
 _LENGTHS = {b"$%d" % length: length for length in range(1024)}
 
@@ -204,17 +205,21 @@ class CommandScanner:
             )
         fewest, most = _READ.get(name, (1, 0))
         if fewest <= count <= most:
-            if count <= _MOST:
-                command = parse(data, at)
+            try:
+                command = parse(data, at, max_args=_MOST, max_bulk=MAX_LINE)
+            except LimitError:
+                enough = _HEAD if name == b"SCRIPT" else 0
+            else:
                 if command is not None:
                     return self._read(command, at)
-                if len(data) - at <= MAX_LINE:
-                    return False
+                enough = MAX_LINE
+            if len(data) - at <= enough:
+                return False
             if name in _LOGINS:
                 return self._refuse(
                     UnfollowedError("more than 64 KiB or 64 arguments in a login", reason="login_too_big")
                 )
-            if name == b"SCRIPT" and b"\r\nDEBUG" in data[at : at + 64].upper():
+            if name == b"SCRIPT" and b"\r\nDEBUG" in data[at : at + _HEAD].upper():
                 raise ProtocolError(_DEBUGGER)
         if name in LOOKED_AT:
             self.mode.note(name, count, self.commands + 1)
@@ -285,5 +290,5 @@ def _starts_debugger(args: tuple[bytes, ...]) -> bool:
     A login that were found, and given its password, where the debugger sees the text of a script would be shown to the
     client.
     """
-    words = [arg.partition(b"\0")[0].upper() for arg in args[1:3]]
-    return words[:1] == [b"DEBUG"] and words[1:] != [b"NO"]
+    about, how = (arg.partition(b"\0")[0].upper() for arg in args[1:3])
+    return about == b"DEBUG" and how in (b"YES", b"SYNC")

@@ -6,7 +6,7 @@ connection has to know.
 
 from proxy.resp import encode
 
-__all__ = ["AFTER_LOGIN", "BEFORE_LOGIN", "LOGIN"]
+__all__ = ["AFTER_LOGIN", "BEFORE_LOGIN", "HOME", "LOGIN"]
 
 LOGIN = object()
 
@@ -207,3 +207,6 @@ AFTER_LOGIN = {
     **{f"{name} by RESP3": [c("HELLO", 3), c("EVAL", script, 0)] for name, script in _TYPES.items()},
 }
 """By what it is about: the parts of a dialogue of the managed user `app`, who has just logged in."""
+
+HOME = [c("DISCARD"), c("UNSUBSCRIBE"), c("PUNSUBSCRIBE"), c("DISCARD"), c("CLIENT", "REPLY", "ON")]
+"""Out of whatever state a dialogue has led to, so that its end is answered."""

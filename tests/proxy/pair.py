@@ -21,7 +21,7 @@ _VARYING = (
 
 
 class Pair:
-    """A server, what stands before it, and a connection to clear the server by.
+    """A server, what stands before it, and `admin`, a connection to clear the server by.
 
     Args:
         server: the server.
@@ -32,7 +32,7 @@ class Pair:
     def __init__(self, server, connect, admin):
         self._server = server
         self._connect = connect
-        self._admin = admin
+        self.admin = admin
         self._tls = ssl.create_default_context(cafile=str(server.ca_file))
 
     def direct(self):
@@ -42,9 +42,9 @@ class Pair:
 
     def answers(self, parts, pieces=1 << 20):
         """What comes back to each of the two."""
-        self._admin.flushall()
+        self.admin.flushall()
         first = conversation(self.direct(), parts, "app-current", pieces)
-        self._admin.flushall()
+        self.admin.flushall()
         return first, conversation(self._connect(), parts, "x", pieces)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.proxy.dialogues import AFTER_LOGIN, BEFORE_LOGIN, LOGIN, c
+from tests.proxy.dialogues import AFTER_LOGIN, BEFORE_LOGIN, HOME, LOGIN, c
 from tests.proxy.pair import Pair
 from tests.proxy.proxykit import database
 
@@ -66,8 +66,6 @@ _COMMANDS = st.one_of(
         ]
     ),
 )  # fmt: skip
-# Out of whatever state the stream has led to, so that the end of the dialogue is answered.
-_HOME = [c("DISCARD"), c("UNSUBSCRIBE"), c("DISCARD"), c("CLIENT", "REPLY", "ON")]
 
 
 # The same ones each time, and none that is hung up on while it speaks: how much of the answer arrives then is chance.
@@ -79,7 +77,7 @@ _HOME = [c("DISCARD"), c("UNSUBSCRIBE"), c("DISCARD"), c("CLIENT", "REPLY", "ON"
 @pytest.mark.parametrize("mode", MODES)
 def test_any_stream_of_commands(pairs, mode, commands, pieces):
     small = sum(len(command) for command in commands if command is not LOGIN) < 5000
-    direct, through = pairs[mode].answers([LOGIN, *commands, *_HOME], pieces if small else 1 << 16)
+    direct, through = pairs[mode].answers([LOGIN, *commands, *HOME], pieces if small else 1 << 16)
     assert through == direct
 
 
