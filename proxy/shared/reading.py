@@ -5,7 +5,7 @@ Not by hiredis: it makes room for as many elements as are announced before any h
 
 from typing import NamedTuple
 
-from proxy.errors import ProtocolError
+from proxy.errors import LimitError, ProtocolError
 from proxy.resp import parse
 from proxy.shared.commands import CommandTable
 
@@ -105,6 +105,8 @@ def _obstacle_of_beginning(data: bytes, at: int) -> str:
     try:
         if parse(data, at, max_args=_MOST_ARGS, max_bulk=LARGE) is not None:
             return _UNUSUAL  # it is all there, and the database can read it
-    except ProtocolError as error:
-        return "large_request" if "unauthenticated" in str(error) else _UNUSUAL
+    except LimitError:
+        return "large_request"
+    except ProtocolError:
+        return _UNUSUAL
     return ""

@@ -93,7 +93,7 @@ def _pair():
         publisher.publish(directory(database(server), credentials=[credential()]))
         proxy = Proxy({"runtime_dir": str(folder)}, folder / "proxy.log", publisher).wait_for()
         with server.client() as admin:
-            yield Pair(server, proxy, admin)
+            yield Pair(server, proxy.socket, admin)
         proxy.check_log()
     finally:
         if proxy is not None:

@@ -19,7 +19,7 @@ SEED = 1
 def pair(shared_server, shared_proxy):
     shared_proxy.serve(database(shared_server))
     with shared_server.client() as admin:
-        yield Pair(shared_server, shared_proxy, admin)
+        yield Pair(shared_server, shared_proxy.socket, admin)
 
 
 @pytest.mark.parametrize("first", range(0, 300, 50))

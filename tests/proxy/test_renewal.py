@@ -172,7 +172,7 @@ async def test_no_client_notices(hall, server, dialogue):
     async with hall.client():
         await hall.look(DUE)  # and the proof on the side, which a MONITOR would see
     with server.client() as admin:
-        pair = Pair(server, hall, admin)
+        pair = Pair(server, hall.socket, admin)
         small = sum(len(part) for part in parts if part is not LOGIN) < 5000
         talking = asyncio.create_task(asyncio.to_thread(pair.answers, parts, 11 if small else 1 << 20))
         while not talking.done():
