@@ -27,7 +27,7 @@ async def hall(short_dir, server):
     async with Hall(
         short_dir / "orders.sock",
         directory(database(server, users=users), credentials=[held]),
-        upstream={"connect_timeout": 0.3},
+        upstream={"connect_timeout": 1.0},
     ) as hall:
         yield hall
 

@@ -1,9 +1,14 @@
 """Which commands are shared follows from the server's own table."""
 
+import re
+from pathlib import Path
+
 import hiredis
 import pytest
 
 from proxy.shared.commands import CommandTable, read_table
+
+DOCS = Path(__file__).parents[3] / "docs" / "sharing.md"
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +64,15 @@ def test_nothing_that_has_side_effects_on_its_connection_is_shared(table):
         "ROLE",
     ):
         assert name not in shared
+
+
+def test_the_docs_list_what_is_shared(table, shared_server):
+    text = re.search(r"<!-- shared-commands -->(.*?)<!--", DOCS.read_text(encoding="utf-8"), re.DOTALL)[1]
+    listed = {" ".join(name.split()) for name in text.split(",")}
+    with shared_server.client() as client:
+        version = client.info("server")["redis_version"]
+    shared = set(table.shared())
+    assert listed == shared if version.startswith("7.0.") else len(listed & shared) > 150
 
 
 def test_capitals_do_not_matter(table):
