@@ -7,6 +7,7 @@ all databases answers as a Redis that asks for AUTH until the client names one, 
 
 import re
 from dataclasses import dataclass, field
+from typing import Self
 
 from proxy.errors import NoCredentialError, ProtocolError, error_reply
 from proxy.resp import Command, CommandReader, encode, integer
@@ -35,6 +36,7 @@ _MAX_BULK = 16384
 _CROSS_PROTOCOL = (b"POST", b"HOST:")
 _AUTH_WITH_USER = 3
 _PROTOCOLS = (b"2", b"3")
+_BARE_HELLO = len(("HELLO", "3", "AUTH", "user", "password"))
 _CLIENT_NAME = re.compile(rb"[!-~]*\Z")  # `validateClientName` in networking.c
 _HELLO_OPTIONS = {b"AUTH": 2, b"SETNAME": 1}  # and how many arguments each takes
 
@@ -46,6 +48,19 @@ class Login:
     user: str
     args: tuple[bytes, ...] = field(repr=False)  # as sent, so with the client's password
     user_at: int  # which argument is the user's name; the password follows it
+
+    @classmethod
+    def hello(cls, user: str) -> Self:
+        """HELLO 3 AUTH for this user, whose password is still to be put in."""
+        name = user.encode("utf-8", "surrogateescape")
+        return cls(user, (b"HELLO", b"3", b"AUTH", name, b""), 3)
+
+    @property
+    def protocol(self) -> int | None:
+        """Which RESP it leads to where it does nothing else than log in: 2 or 3; None: it sets more than that."""
+        if not self.is_hello:
+            return 2
+        return 3 if len(self.args) == _BARE_HELLO and self.args[1] == b"3" else None
 
     @property
     def is_hello(self) -> bool:

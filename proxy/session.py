@@ -223,24 +223,28 @@ class Session(Visitor):
         self.guest.authorize(begin.user)
         credential = floor.directory.credential(begin.database, begin.user)
         with floor.admission.opened(database.name):
-            if credential is not None and self._may_share(begin, database):
-                await self._share(begin, database, credential)
-            else:
+            protocol = self._shared_protocol(begin, database)
+            if credential is None or protocol is None:
                 await self._own(begin, database)
+            else:
+                await self._share(begin, database, self._pools.of(database, credential, protocol), credential)
 
-    def _may_share(self, begin: Begin, database: Database) -> bool:
+    def _shared_protocol(self, begin: Begin, database: Database) -> int | None:
+        """Which RESP the connections speak that it may share; None: it gets one of its own."""
         mode = self.guest.door.mode or database.mode or self._floor.settings.mode
-        return mode == "shared" and (begin.login is None or not begin.login.is_hello)
+        if mode != "shared":
+            return None
+        return begin.login.protocol if begin.login is not None else 2
 
-    async def _share(self, begin: Begin, database: Database, credential: Credential) -> None:
+    async def _share(self, begin: Begin, database: Database, pool: Pool, credential: Credential) -> None:
         """Serve the client over connections that others use as well, except while it needs one of its own."""
         tally = self._floor.tally(database.name)
-        pool = self._pool = self._pools.of(database, credential)
-        replies, commands = (b"+OK\r\n", begin.rest) if begin.login is not None else (b"", begin.raw)
+        self._pool = pool
         pool.members += 1
         try:
             self._joined(credential, await pool.ready(self._deadline()))
             tally.connections += 1
+            replies, commands = (pool.greeting, begin.rest) if begin.login is not None else (b"", begin.raw)
             while not self.gone:
                 if self._ending:
                     self.dismiss(self._ending)
@@ -249,7 +253,7 @@ class Session(Visitor):
                 replies = commands = b""
                 if self.gone:
                     return
-                await self._own(Begin(begin.database, begin.user, None, b"", b""), database)
+                await self._own(Begin(begin.database, begin.user, pool.login, b"", b""), database)
                 if not self._sharing.parted:
                     return
                 self._sharing.parted = False
@@ -315,7 +319,8 @@ class Session(Visitor):
                 self.guest.logged_in(credential, accepted.made)
                 self.end_if_retired()
                 if begin.login is not None:
-                    replies, commands = accepted.reply, begin.rest
+                    # Who has shared connections until now was answered long ago.
+                    replies, commands = accepted.reply if self._pool is None else b"", begin.rest
             if self.gone or self._ending:
                 self.dismiss(self._ending)
                 return

@@ -11,6 +11,7 @@ import structlog
 from proxy.directory import Credential, Database
 from proxy.errors import ClientError, RejectedError, UnreachableError
 from proxy.floor import Floor
+from proxy.handshake import Login
 from proxy.login import ask, connect, log_in, unreachable
 from proxy.resp import encode
 from proxy.retirement import is_retired
@@ -27,6 +28,7 @@ _IDLE_SECONDS = 60.0  # after which one that nobody has used is closed
 _TOKEN_SECONDS = 9 * 3600.0  # AWS ends a connection opened with a token after 12 hours
 _DOUBTED_SECONDS = 5.0  # after a failure, for which those that there are have to do
 _TABLE_BYTES = 4 * 1024 * 1024
+_RESP3 = 3
 _COMMAND = encode((b"COMMAND",))
 
 
@@ -37,15 +39,20 @@ class Pool:
         floor: what the worker's sessions share.
         database: where they lead.
         credential: whose they are.
+        protocol: which RESP they speak.
 
     Attributes:
+        login: what logs in; None: AUTH.
+        greeting: what a client is answered who logs in like that.
         table: what the database's commands need.
         members: sessions that share them.
     """
 
-    def __init__(self, floor: Floor, database: Database, credential: Credential) -> None:
+    def __init__(self, floor: Floor, database: Database, credential: Credential, protocol: int) -> None:
         self._floor = floor
         self.database = database
+        self.login = Login.hello(credential.username) if protocol == _RESP3 else None
+        self.greeting = b"+OK\r\n"
         self.key = credential.key
         self.table = CommandTable({})
         self.members = 0
@@ -117,7 +124,9 @@ class Pool:
         upstream = await connect(floor, database, deadline)
         started = time.perf_counter()
         try:
-            accepted = await log_in(floor, database, credential, upstream, login=None, deadline=deadline)
+            accepted = await log_in(
+                floor, database, credential, upstream, login=self.login, deadline=deadline
+            )
             floor.tally(database.name).connected({**upstream.stages, "auth": time.perf_counter() - started})
             if not self._knows_table:
                 self.table = await _table(floor, database, upstream, deadline)
@@ -125,12 +134,16 @@ class Pool:
         except BaseException:
             upstream.close()
             raise
+        if accepted.reply.startswith(b"-"):  # it is loading its data, say
+            upstream.close()
+            reason = accepted.reply[1:].decode("utf-8", "replace").strip()
+            raise unreachable(database, UnreachableError(reason, reason="login"))
+        if upstream.closed:
+            raise unreachable(database, UnreachableError("it hung up", reason="closed"))
+        self.greeting = accepted.reply
         self._connections.append(
             Trunk(upstream.transport, made=accepted.made, since=floor.now(), on_lost=self._lost)
         )
-        if upstream.closed:
-            self._connections.pop()
-            raise unreachable(database, UnreachableError("it hung up", reason="closed"))
 
     def _lost(self, connection: Trunk, unanswered: int) -> None:
         self._connections.remove(connection)
@@ -196,14 +209,14 @@ class Pools:
 
     def __init__(self, floor: Floor) -> None:
         self._floor = floor
-        self._pools: dict[tuple[str, str], Pool] = {}
+        self._pools: dict[tuple[str, str, int], Pool] = {}
 
-    def of(self, database: Database, credential: Credential) -> Pool:
-        """The pool of a database and user."""
-        key = database.name, credential.key
+    def of(self, database: Database, credential: Credential, protocol: int) -> Pool:
+        """The pool of a database and user, for clients that speak RESP2 or RESP3."""
+        key = database.name, credential.key, protocol
         pool = self._pools.get(key)
         if pool is None:
-            pool = self._pools[key] = Pool(self._floor, database, credential)
+            pool = self._pools[key] = Pool(self._floor, database, credential, protocol)
         return pool
 
     def __iter__(self) -> Iterator[Pool]:
@@ -213,7 +226,7 @@ class Pools:
     def connections(self) -> dict[str, int]:
         """How many there are, by database."""
         counts: dict[str, int] = {}
-        for (name, _), pool in self._pools.items():
+        for (name, *_), pool in self._pools.items():
             counts[name] = counts.get(name, 0) + len(pool.connections)
         return counts
 

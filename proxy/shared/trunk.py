@@ -20,7 +20,7 @@ _HIGH_WATER = 256 * 1024
 _STALL_SECONDS = 1.0  # how long a client may hold up others without reading anything of what is kept for it
 _STALLS = 10  # and how often it may be looked at meanwhile
 
-_BULK = ord("$")
+_BULK, _PUSH = b"$>"
 _LINES = frozenset(b"+-:")
 
 
@@ -156,7 +156,7 @@ class Trunk(asyncio.Protocol):
             elif kind in _LINES:
                 stop = line + 2
             else:
-                stop = reply_end(data, at) or end + 1
+                stop = _end(data, at) or end + 1
             if stop > end:
                 break
             whose = waiting.popleft()
@@ -259,3 +259,14 @@ class Trunk(asyncio.Protocol):
         blocked, self._blocked = self._blocked, []
         for rider in blocked:
             rider.go_on()
+
+
+def _end(data: bytes, at: int) -> int | None:
+    """Where the reply that begins at `at` ends; None: not all there.
+
+    Raises:
+        ProtocolError: it is none, or a push, which no command on a shared connection asks for.
+    """
+    if data[at] == _PUSH:
+        raise ProtocolError("a push")
+    return reply_end(data, at)

@@ -95,11 +95,13 @@ class Client:
     async def _come(self):
         self._reader, self._writer = await self.connect()
         self._held = b""
-        self._writer.write(encode((b"AUTH", b"app", b"x")))
+        hello = self.chance.random() < 0.5
+        login = (b"HELLO", b"3", b"AUTH", b"app", b"x") if hello else (b"AUTH", b"app", b"x")
+        self._writer.write(encode(login))
         reply = await self._reply()
         if reply.startswith(_ENDED):
             raise ConnectionResetError
-        if reply != b"+OK\r\n":
+        if not reply.startswith(b"%" if hello else b"+OK\r\n"):
             raise WrongReplyError(f"{self.name} was not let in: {reply}")
 
     async def _go(self):

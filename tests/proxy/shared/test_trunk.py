@@ -166,7 +166,9 @@ async def test_a_large_reply_is_handed_on_as_it_comes_and_marks_the_trunk_as_bus
     assert (rider.got, rider.replies, next_one.got) == (reply, 1, b"+OK\r\n")
 
 
-@pytest.mark.parametrize("nonsense", [b"hello\r\n", b"$x\r\n", b"*-7x\r\n", b"+OK\r\n+nobody asked\r\n"])
+@pytest.mark.parametrize(
+    "nonsense", [b"hello\r\n", b"$x\r\n", b"*-7x\r\n", b">1\r\n+x\r\n", b"+OK\r\n+nobody asked\r\n"]
+)
 async def test_what_is_no_reply_or_nobodys_ends_the_connection_and_fails_whatever_waits(nonsense):
     wire, rider, losses = Wire(), Recorder(), []
     one = trunk(wire, losses)
