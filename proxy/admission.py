@@ -49,7 +49,7 @@ class Admission:
         Raises:
             CrowdedError: there are too many already.
         """
-        limits, who = self._limits, identity.uid
+        limits, who = self._limits, identity.counted_as
         if limits.connections is not None and self._identities.total() >= limits.connections:
             raise CrowdedError(
                 _FULL.format("connections", "all clients together"), reason="too_many_connections"

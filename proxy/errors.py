@@ -6,6 +6,7 @@ do. `reason` is the word under which it is counted.
 
 __all__ = [
     "AlreadyRunningError",
+    "CertificateError",
     "ChannelError",
     "ClientError",
     "CrowdedError",
@@ -42,6 +43,10 @@ class AlreadyRunningError(ProxyError):
 
 class ListenError(ProxyError):
     """An address that the configuration asks for cannot be listened on."""
+
+
+class CertificateError(ListenError):
+    """The certificate of a TLS listener, or its key, cannot be used."""
 
 
 class ChannelError(ProxyError):

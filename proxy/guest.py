@@ -1,13 +1,14 @@
 """Who a session's client is, and as whom it is logged in."""
 
-from dataclasses import dataclass, field
+from collections.abc import Container
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from proxy.access import Identity
 from proxy.directory import Credential, UpstreamMode
 from proxy.errors import ClientError, RefusedError
 from proxy.floor import Floor
-from proxy.handshake import Login
+from proxy.handshake import DEFAULT_USER, Login
 from proxy.retirement import Used, is_retired
 
 __all__ = ["Door", "Guest"]
@@ -17,9 +18,15 @@ __all__ = ["Door", "Guest"]
 class Door:
     """What a listener says about those who come in by it."""
 
-    database: str | None  # None: for all of them
+    database: str | None  # which one a login leads to that names none; None: it has to name one
     db_user: str | None
     mode: UpstreamMode | None = None  # None: as the database's, or the proxy's
+    is_for_all: bool = False  # a login may name its database, as user@database
+
+    def asked_for(self, server_name: str | None, databases: Container[str]) -> "Door":
+        """The same door for who asked for it by this name: its first label may be that of a database."""
+        label = (server_name or "").partition(".")[0].lower()
+        return replace(self, database=label) if self.is_for_all and label in databases else self
 
 
 @dataclass(slots=True)
@@ -86,9 +93,19 @@ class Guest:
         Raises:
             RefusedError: it may not.
         """
-        refusal = self.floor.policy.refusal(self.identity, self.database, user)
+        refusal = self._refusal(user)
         if refusal is not None:
             raise RefusedError(refusal, reason="not_allowed")
+
+    @property
+    def may_be_nobody(self) -> bool:
+        """Whether it may use its database without having logged in, as far as that lets it."""
+        return self._refusal(DEFAULT_USER) is None
+
+    def _refusal(self, user: str) -> str | None:
+        database = self.floor.directory.databases.get(self.database)
+        labels = database.labels if database is not None else {}
+        return self.floor.policy.refusal(self.identity, self.database, labels, user)
 
     def named_by(self, login: Login) -> str:
         """The user that a login inside its session names, without the database it may name as well.
@@ -97,11 +114,11 @@ class Guest:
             ClientError: it names another database.
         """
         user, at, database = login.user.rpartition("@")
-        if self.door.database is not None or not at:
+        if not self.door.is_for_all or not at:
             return login.user
         if database != self.database:
             raise ClientError(
                 f"this connection is to database '{self.database}'; connect again for '{database}'",
                 reason="other_database",
             )
-        return user or self.door.db_user or "default"
+        return user or self.door.db_user or DEFAULT_USER

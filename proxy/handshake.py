@@ -2,7 +2,8 @@
 
 A listener for one database lets the client through with its first command: an AUTH or HELLO AUTH names the user,
 anything else means the listener's user, and what the command deserves is said by the database itself. A listener for
-all databases answers as a Redis that asks for AUTH until the client names one, as `user@database`.
+all databases answers as a Redis that asks for AUTH until the client names one, as `user@database`; unless the client
+asked for it by a database's name (SNI), and then a login need name none.
 """
 
 import re
@@ -13,6 +14,7 @@ from proxy.errors import NoCredentialError, ProtocolError, error_reply
 from proxy.resp import Command, CommandReader, encode, integer
 
 __all__ = [
+    "DEFAULT_USER",
     "HANDSHAKE_BYTES",
     "HANDSHAKE_SECONDS",
     "Begin",
@@ -21,7 +23,11 @@ __all__ = [
     "Login",
     "Reply",
     "read_login",
+    "users_named",
 ]
+
+DEFAULT_USER = "default"
+"""Whom a database takes a client for that has not logged in, if it takes it at all."""
 
 HANDSHAKE_BYTES = 64 * 1024
 """Most bytes a client may have sent before it is let in."""
@@ -105,6 +111,28 @@ def read_login(args: tuple[bytes, ...]) -> Login | None:
     return None if user_at is None else Login(_text(args[user_at]), args, user_at)
 
 
+def users_named(args: tuple[bytes, ...]) -> tuple[str, ...]:
+    """Every user that a command might make of a client, even if it fails in the end.
+
+    Redis 7.0 heeds each AUTH of a HELLO in turn, before it has looked at what stands behind it (`helloCommand`).
+    """
+    name = args[0].upper() if args else b""
+    if name == b"RESET" or (name == b"AUTH" and len(args) < _AUTH_WITH_USER):
+        return (DEFAULT_USER,)
+    if name == b"AUTH":
+        return (_text(args[1]),)
+    found, at = [], 2
+    while name == b"HELLO" and at < len(args):
+        option = args[at].upper()
+        taken = _HELLO_OPTIONS.get(option)
+        if taken is None or at + taken >= len(args):
+            break
+        if option == b"AUTH":
+            found.append(_text(args[at + 1]))
+        at += 1 + taken
+    return tuple(found)
+
+
 def _text(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
@@ -146,13 +174,15 @@ class Handshake:
     """Takes a new client's bytes and says what to do.
 
     Args:
-        database: the database that the listener is for; None: the client names it.
+        database: the database for a client that names none; None: it has to name one.
         db_user: the user of a client that names none.
+        is_for_all: True: a login may name another database.
     """
 
-    def __init__(self, database: str | None, db_user: str | None) -> None:
+    def __init__(self, database: str | None, db_user: str | None, *, is_for_all: bool = False) -> None:
         self._database = database
-        self._db_user = db_user or "default"
+        self._db_user = db_user or DEFAULT_USER
+        self._is_for_all = is_for_all
         self._reader = CommandReader(max_args=_MAX_ARGS, max_bulk=_MAX_BULK)
         self._received = 0
 
@@ -191,7 +221,12 @@ class Handshake:
 
     def _begin(self, login: Login | None, raw: bytes) -> Begin:
         assert self._database is not None  # noqa: S101 -- for the type checker
-        return Begin(self._database, login.user if login else self._db_user, login, raw, self._reader.rest)
+        user, database = login.user if login else self._db_user, self._database
+        if login and self._is_for_all:
+            name, at, named = user.rpartition("@")
+            if at and named:
+                user, database = name or self._db_user, named
+        return Begin(database, user, login, raw, self._reader.rest)
 
     def _any(self) -> Reply | Close | Begin | None:
         try:

@@ -7,9 +7,11 @@ import struct
 from collections.abc import Callable
 
 from proxy.access import LOCAL, Identity
+from proxy.certificate import Certificate
 from proxy.control import peer_of
+from proxy.tls_transport import TlsTransport
 
-__all__ = ["accept", "identify"]
+__all__ = ["accept", "identify", "identify_by_role"]
 
 _SO_PEERGROUPS = 59  # Linux 4.13; Python's socket module has no name for it
 _MAX_OPTION = 1024  # bytes, Python's own limit: 256 groups
@@ -34,9 +36,29 @@ def identify(transport: asyncio.BaseTransport) -> Identity:
     )
 
 
-async def accept(sock: socket.socket, make: Callable[[], asyncio.Protocol]) -> asyncio.AbstractServer:
-    """Serve a listening socket. Closing the server leaves the socket of the other processes alone."""
+def identify_by_role(role: str) -> Callable[[asyncio.BaseTransport], Identity]:
+    """How callers are identified by a listener that has a role: by where they come from."""
+
+    def identify_caller(transport: asyncio.BaseTransport) -> Identity:
+        # There is none if it has gone already.
+        host, port, *_ = transport.get_extra_info("peername") or ("unknown", 0)
+        return Identity(role=role, host=host, port=port)
+
+    return identify_caller
+
+
+async def accept(
+    sock: socket.socket, make: Callable[[], asyncio.Protocol], certificate: Certificate | None = None
+) -> asyncio.AbstractServer:
+    """Serve a listening socket, by TLS where there is a certificate.
+
+    Closing the server leaves the socket of the other processes alone.
+    """
+
+    def secured() -> asyncio.Protocol:
+        return make() if certificate is None else TlsTransport(certificate.context, make())
+
     loop = asyncio.get_running_loop()
     if sock.family == socket.AF_UNIX:
-        return await loop.create_unix_server(make, sock=sock, backlog=BACKLOG)
-    return await loop.create_server(make, sock=sock, backlog=BACKLOG)
+        return await loop.create_unix_server(secured, sock=sock, backlog=BACKLOG)
+    return await loop.create_server(secured, sock=sock, backlog=BACKLOG)

@@ -99,7 +99,7 @@ class SessionRecord(Record):
 
     id: str  # `<pid of the worker>-<number>`
     identity: str  # who calls, in words
-    uid: int | None  # the same by the kernel's word; None: it came over loopback TCP
+    uid: int | None  # the same by the kernel's word; None: it came over TCP
     pid: int | None
     database: str  # empty where the client has not said yet
     user: str | None  # as which database user, by its latest login

@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from proxy.certificate import CertificateFiles
 from proxy.directory import Directory, Record, Update, UpstreamMode
 from proxy.messages import AskSessions, EndSessions, Rejected, Report, SessionsPart
+from proxy.roles import Role
 from proxy.settings import WorkerSettings
 
 __all__ = ["Applied", "Change", "Drain", "FromParent", "FromWorker", "Listen", "Serve", "Start", "Unlisten"]
@@ -22,6 +24,7 @@ class Start(Record):
     settings: WorkerSettings
     uid: int
     gid: int
+    roles: tuple[Role, ...] = ()
 
 
 class Serve(Record):
@@ -48,6 +51,8 @@ class Listen(Record):
     database: str | None
     db_user: str | None
     mode: UpstreamMode | None
+    certificate: CertificateFiles | None = None  # None: plaintext
+    role: str | None = None
 
 
 class Unlisten(Record):

@@ -29,6 +29,7 @@ from proxy.messages import (
     Report,
     Whole,
 )
+from proxy.roles import Role
 from proxy.settings import ProxySettings
 from proxy.sockets import Sockets, remove_stale, wanted
 from proxy.staff import Staff
@@ -38,13 +39,16 @@ __all__ = ["Parent", "run"]
 log = structlog.get_logger("proxy")
 
 
-def run(settings: ProxySettings, log_level: str = "info", log_format: str = "json") -> int:
+def run(
+    settings: ProxySettings, log_level: str = "info", log_format: str = "json", roles: tuple[Role, ...] = ()
+) -> int:
     """Be the proxy until SIGTERM or SIGINT.
 
     Args:
         settings: the `proxy:` section.
         log_level: the least important level written to stderr.
         log_format: `json` or `console`.
+        roles: those that listeners may name, from the `access:` section.
 
     Returns:
         The process's exit status: 0 after a drain, 1 where it could not start, with the reason in the log.
@@ -53,17 +57,27 @@ def run(settings: ProxySettings, log_level: str = "info", log_format: str = "jso
     try:
         control = make_folders(settings.runtime_dir)
         with only_one(control / "proxy.lock", "proxy"):
-            uvloop.run(Parent(settings, log_level, log_format).run())
+            _tell_of_unused(roles, settings)
+            uvloop.run(Parent(settings, log_level, log_format, roles).run())
     except ProxyError as error:
         log.error("proxy cannot start", error=str(error))  # noqa: TRY400 -- the message says it all
         return 1
     return 0
 
 
+def _tell_of_unused(roles: tuple[Role, ...], settings: ProxySettings) -> None:
+    named = {listener.role for listener in settings.listeners}
+    for role in roles:
+        if role.name not in named:
+            log.warning("role is not used: no listener names it", role=role.name)
+
+
 class Parent:
     """The parent's state and tasks."""
 
-    def __init__(self, settings: ProxySettings, log_level: str, log_format: str) -> None:
+    def __init__(
+        self, settings: ProxySettings, log_level: str, log_format: str, roles: tuple[Role, ...]
+    ) -> None:
         self._settings = settings
         self._started_at = time.time()
         self._directory = Directory()
@@ -73,7 +87,9 @@ class Parent:
         self._acknowledged = 0
         self._reported = Counters()
         self._refused_addresses: set[str] = set()
-        self._staff = Staff(settings, log_level, log_format, self._applied, self._rejected, self._report)
+        self._staff = Staff(
+            settings, roles, log_level, log_format, self._applied, self._rejected, self._report
+        )
 
     async def run(self) -> None:
         """Serve until told to stop, then drain.

@@ -47,6 +47,7 @@ class Relay:
         lost: the error for a client whose database hung up before it answered.
         on_found: called when the scanner has stopped at a command; nothing behind it passes until `pass_found`.
         on_closed: called when both connections are gone.
+        strict: True: no login may pass unseen.
 
     Attributes:
         scanner: follows what the client sends.
@@ -89,10 +90,12 @@ class Relay:
         lost: bytes,
         on_found: Callable[[], None],
         on_closed: Callable[[], None],
+        *,
+        strict: bool = False,
     ) -> None:
         self.client = client
         self.database = database
-        self.scanner = CommandScanner()
+        self.scanner = CommandScanner(strict=strict)
         self.from_client = 0
         self.from_database = 0
         self.on_found = on_found
@@ -225,7 +228,7 @@ class Relay:
             return
         self.database.set_protocol(self._database_side)
         self._pass_held()
-        if self.scanner.found is not None:
+        if self.scanner.stopped:
             self.on_found()
         if self._held_up:
             self._held_up = False

@@ -6,7 +6,7 @@ from proxy.directory import Database
 from proxy.errors import ClientError
 from proxy.floor import Floor
 from proxy.guest import Guest
-from proxy.handshake import read_login
+from proxy.handshake import read_login, users_named
 from proxy.login import working_password
 from proxy.relay import Relay
 from proxy.resp import Command, encode
@@ -15,7 +15,7 @@ __all__ = ["Relogin"]
 
 
 class Relogin:
-    """Rewrites the logins at which a relay's scanner stops.
+    """Checks the logins at which a relay's scanner stops, and rewrites them.
 
     Args:
         floor: what the worker's sessions share.
@@ -78,7 +78,10 @@ class Relogin:
         login = read_login(command.args)
         guest = self._guest
         if login is None:
-            guest.is_uncertain = guest.is_uncertain or command.name == b"HELLO"  # it may name two
+            for named in users_named(command.args):
+                guest.authorize(named)
+            # AUTH without a name, or a HELLO that may name two.
+            guest.is_uncertain = guest.is_uncertain or command.name in (b"AUTH", b"HELLO")
             return encode(command.args)
         user = guest.named_by(login)
         guest.authorize(user)

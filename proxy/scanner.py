@@ -1,7 +1,7 @@
 """Follows a client's commands through a stream without holding it, and stops where one might log in, and at the last.
 
 Everything passes at once, whatever its size; payloads are skipped by their length and never copied. Only the head
-of a command whose name has not arrived yet, and an incomplete AUTH, HELLO, QUIT, CLIENT or SCRIPT, are held back.
+of a command whose name has not arrived yet, and an incomplete AUTH, HELLO, QUIT, RESET, CLIENT or SCRIPT, are held back.
 
 What Redis surely refuses, and hangs up behind, passes for Redis to refuse. What it may read otherwise ends the session.
 """
@@ -16,13 +16,14 @@ _LONGEST_NAME = 16  # of the names anybody asks about; longer ones are not looke
 _ARRAY = ord("*")
 _QUIT = b"QUIT"
 _LOGINS = frozenset((b"AUTH", b"HELLO"))
-_STOPS = _LOGINS | {_QUIT}
+_STOPS = _LOGINS | {_QUIT, b"RESET"}
 _MAX_COUNT = 2**31 - 1
 _MOST = 64  # arguments of a command that is waited for: with every piece that comes, it is read again
 _READ = {  # whose arguments matter, if they are from so many to so many, the name included
-    b"AUTH": (3, 3),
+    b"AUTH": (2, 3),
     b"HELLO": (5, _MAX_COUNT),
     _QUIT: (1, _MAX_COUNT),
+    b"RESET": (1, 1),
     b"CLIENT": (3, 3),
     b"SCRIPT": (3, 3),
 }
@@ -35,9 +36,12 @@ _LENGTHS = {b"$%d" % length: length for length in range(1024)}
 class CommandScanner:
     """Finds the commands in what a client sends.
 
+    Args:
+        strict: True: no login may pass unseen, as one could once the Lua debugger may read what follows.
+
     Attributes:
         commands: how many were let through, or at least begun.
-        found: the AUTH, HELLO or QUIT at which the scan stopped; `take` gives its bytes and lets the scan go on.
+        found: the AUTH, HELLO, QUIT or RESET at which the scan stopped; `take` gives its bytes and lets the scan go on.
         refusal: why what it stopped at must not pass, and `found` stands for nothing.
         stopped: True where everything is held back: at `found`, or since `stop`.
         mode: what the commands let through have made of the connection.
@@ -50,6 +54,7 @@ class CommandScanner:
         "_from",
         "_held",
         "_skip",
+        "_strict",
         "commands",
         "found",
         "last_name",
@@ -59,7 +64,8 @@ class CommandScanner:
         "stopped",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, strict: bool = False) -> None:
+        self._strict = strict
         self.commands = 0
         self.found: Command | None = None
         self.refusal: UnfollowedError | None = None
@@ -127,8 +133,8 @@ class CommandScanner:
         raw = self._held[self._from : end]
         self._from = end
         self.commands += 1
-        if self.found.name == _QUIT:
-            self.mode.note(_QUIT, len(self.found.args), self.commands)
+        if self.found.name in LOOKED_AT:
+            self.mode.note(self.found.name, len(self.found.args), self.commands)
         self.found = None
         self.stopped = False
         return raw
@@ -235,7 +241,13 @@ class CommandScanner:
         if command.name == b"CLIENT":
             self.mode.note_client(command.args, self.commands + 1)
         elif _starts_debugger(command.args):
-            raise ProtocolError(_DEBUGGER)
+            if not self._strict:
+                raise ProtocolError(_DEBUGGER)
+            return self._refuse(
+                UnfollowedError(
+                    "SCRIPT DEBUG is not passed on for a client with a role", reason="not_followed"
+                )
+            )
         return True
 
     def _refuse(self, why: UnfollowedError) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import os
+import ssl
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -12,12 +13,12 @@ import structlog
 
 from proxy.access import Identity
 from proxy.directory import Credential, Database
-from proxy.errors import ClientError, HungUpError, LostError, error_reply
+from proxy.errors import CertificateError, ClientError, HungUpError, LostError, error_reply
 from proxy.floor import Floor
 from proxy.guest import Door, Guest
-from proxy.handshake import HANDSHAKE_SECONDS, Begin, Close, Handshake
+from proxy.handshake import DEFAULT_USER, HANDSHAKE_SECONDS, Begin, Close, Handshake
 from proxy.keepalive import has_hung_up
-from proxy.login import connect, log_in
+from proxy.login import ask, connect, log_in
 from proxy.relay import Relay
 from proxy.relogin import Relogin
 from proxy.retirement import RETIRED
@@ -66,7 +67,7 @@ class Session(Visitor):
         self._floor = floor
         self._identify = identify
         self._supervise = supervise
-        self._handshake = Handshake(door.database, door.db_user)
+        self._handshake: Handshake | None = None  # from the first byte on
         self._pools = pools
         self._pool: Pool | None = None  # where it shares its database's connections
         self._carrier: Relay | Member | None = None  # what passes its bytes on
@@ -123,8 +124,24 @@ class Session(Visitor):
         if self._let_in:
             super().data_received(data)
         else:
+            if self._handshake is None:
+                self._handshake = self._begin_handshake()
             self._handshake.receive(data)
             self.wake()
+
+    def _begin_handshake(self) -> Handshake:
+        name = self.transport.get_extra_info("server_name")
+        door = self.guest.door.asked_for(name, self._floor.directory.databases)
+        self.guest.door, self.guest.database = door, door.database or ""
+        return Handshake(door.database, door.db_user, is_for_all=door.is_for_all)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let the session end."""
+        if isinstance(exc, ssl.SSLError):
+            self._failed("tls", f"TLS failed: {exc.reason or exc}")
+        elif isinstance(exc, CertificateError):
+            self._failed("certificate", str(exc))
+        super().connection_lost(exc)
 
     # What the worker calls.
 
@@ -186,7 +203,7 @@ class Session(Visitor):
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
                 while not self.gone:
-                    step = self._handshake.next()
+                    step = self._handshake.next() if self._handshake is not None else None
                     if isinstance(step, Begin):
                         self._let_in = True
                         self.transport.pause_reading()
@@ -214,13 +231,16 @@ class Session(Visitor):
         """Let the client in and stay until it has gone, or raise why not."""
         floor = self._floor
         self.guest.database, self.guest.user = begin.database, begin.user
+        # In this order, so that whoever may not use a database does not learn whether there is one.
+        self.guest.authorize(begin.user)
+        if begin.login is None and self.guest.credential is None:
+            self.guest.authorize(DEFAULT_USER)  # which is what it is to the database
         database = floor.directory.databases.get(begin.database)
         if database is None:
             raise ClientError(
                 f"there is no database '{begin.database}'; list them with: valkeeper databases",
                 reason="unknown_database",
             )
-        self.guest.authorize(begin.user)
         credential = floor.directory.credential(begin.database, begin.user)
         with floor.admission.opened(database.name):
             protocol = self._shared_protocol(begin, database)
@@ -321,6 +341,12 @@ class Session(Visitor):
                 if begin.login is not None:
                     # Who has shared connections until now was answered long ago.
                     replies, commands = accepted.reply if self._pool is None else b"", begin.rest
+            elif begin.login is not None and not self.guest.may_be_nobody:
+                replies = await ask(floor, database, upstream, begin.login.command(begin.user), deadline)
+                commands = begin.rest
+                if replies.startswith(b"-"):
+                    self._turn_away("rejected", replies)
+                    return
             if self.gone or self._ending:
                 self.dismiss(self._ending)
                 return
@@ -346,6 +372,7 @@ class Session(Visitor):
             lost,
             lambda: relogin.found(),  # noqa: PLW0108 -- it is made below
             self.closed,
+            strict=self.guest.identity.role is not None,
         )
         relogin = Relogin(
             self._floor,

@@ -29,20 +29,33 @@ class _Section(BaseModel):
 
 
 class ListenerSettings(_Section):
-    """One way in: a Unix socket or a loopback TCP port.
+    """One way in: a Unix socket, a loopback TCP port, or a TLS port.
 
-    A Unix socket whose path says `{database}` is one for each database. One that does not, and a TCP port without
-    `database`, serve them all: clients log in as `user@database`.
+    A Unix socket whose path says `{database}` is one for each database. One that does not, and a port without `database`,
+    serve them all: clients log in as `user@database`, or ask a TLS port for `<database>.<anything>`.
     """
 
     unix: str | None = Field(default=None, description="A socket's path; {database}: one for each.")
     tcp: str | None = Field(
         default=None, description="A loopback address and port: plaintext, off unless asked for."
     )
+    tls: str | None = Field(
+        default=None, description="An address and port where clients speak TLS, such as 0.0.0.0:6381."
+    )
+    cert_file: Path | None = Field(
+        default=None,
+        description="PEM certificate of a tls port, with the chain behind it; read again when it changes.",
+    )
+    key_file: Path | None = Field(default=None, description="Its private key, unencrypted.")
+    role: str | None = Field(
+        default=None,
+        description="What clients of a tls port may do: a role of access.roles. A tls port needs one.",
+    )
     database: str | None = Field(
         default=None,
         pattern=r"^[a-z0-9-]{1,63}$",
-        description="Which database a tcp port serves; none: clients log in as user@database.",
+        description="Which database a tcp or tls port serves; none: clients log in as user@database, or ask a tls port "
+        "for <database>.<anything> (SNI).",
     )
     db_user: str | None = Field(
         default=None, min_length=1, description="The user of clients that name none; none: default."
@@ -54,20 +67,48 @@ class ListenerSettings(_Section):
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:
-        if (self.unix is None) == (self.tcp is None):
-            raise ValueError("a listener has either 'unix: <path>' or 'tcp: <address>:<port>'")
+        if sum(where is not None for where in (self.unix, self.tcp, self.tls)) != 1:
+            raise ValueError(
+                "a listener has one of 'unix: <path>', 'tcp: <address>:<port>' and 'tls: <address>:<port>'"
+            )
         if self.unix is not None and self.database is not None:
-            raise ValueError("'database' belongs to a tcp listener; a unix listener's path says {database}")
+            raise ValueError(
+                "'database' belongs to a tcp or tls listener; a unix listener's path says {database}"
+            )
         return self
+
+    @model_validator(mode="after")
+    def _all_of_tls(self) -> Self:
+        needed = {"cert_file": self.cert_file, "key_file": self.key_file, "role": self.role}
+        missing = [f"'{name}'" for name, value in needed.items() if value is None]
+        if self.tls is not None and missing:
+            raise ValueError(
+                f"a tls listener needs {' and '.join(missing)}: its certificate and key (PEM files), and the role of "
+                "access.roles that says what its clients may do"
+            )
+        if self.tls is None and len(missing) < len(needed):
+            given = " and ".join(f"'{name}'" for name, value in needed.items() if value is not None)
+            raise ValueError(
+                f"{given} only a tls listener has; write 'tls: <address>:<port>', or leave it out"
+            )
+        return self
+
+    @field_validator("tcp", "tls")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        host, colon, port = value.rpartition(":")
+        if not colon or not host or not port.isdigit() or not 0 < int(port) <= _MAX_PORT:
+            raise ValueError(f"'{value}' is not <address>:<port>, such as 127.0.0.1:6380")
+        return value
 
     @field_validator("tcp")
     @classmethod
     def _loopback_only(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        host, colon, port = value.rpartition(":")
-        if not colon or not port.isdigit() or not 0 < int(port) <= _MAX_PORT:
-            raise ValueError(f"'{value}' is not <address>:<port>, such as 127.0.0.1:6380")
+        host = value.rpartition(":")[0]
         try:
             loopback = host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
         except ValueError:
@@ -80,9 +121,9 @@ class ListenerSettings(_Section):
         return value
 
     @property
-    def tcp_address(self) -> tuple[str, int]:
-        """Host and port of a tcp listener."""
-        host, _, port = (self.tcp or "").rpartition(":")
+    def address(self) -> tuple[str, int]:
+        """Host and port of a tcp or tls listener."""
+        host, _, port = (self.tcp or self.tls or "").rpartition(":")
         return host.strip("[]"), int(port)
 
     @property
@@ -123,7 +164,7 @@ class LimitSettings(_Section):
     per_identity: int | None = Field(
         default=None,
         ge=1,
-        description="Of one uid, and of all who come over loopback TCP together; none: no limit.",
+        description="Of one uid, of one address by TLS, and of all who come over loopback TCP together; none: no limit.",
     )
     new_per_second: float | None = Field(
         default=500.0,

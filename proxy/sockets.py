@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from proxy.certificate import Certificate, CertificateFiles
 from proxy.directory import Directory, UpstreamMode
 from proxy.errors import ListenError
 from proxy.listener import BACKLOG
@@ -32,7 +33,9 @@ class Address:
     tcp: tuple[str, int] | None
     database: str | None  # None: the client names it
     db_user: str | None
-    mode: UpstreamMode | None
+    mode: UpstreamMode | None = None
+    certificate: CertificateFiles | None = None  # None: plaintext
+    role: str | None = None  # of those who come in by it; None: who they are decides
 
     @property
     def name(self) -> str:
@@ -61,12 +64,21 @@ def wanted(settings: ProxySettings, directory: Directory) -> Iterator[Address]:
         elif listener.unix is not None:
             yield _unix(settings, listener, None)
         else:
-            yield Address(None, listener.tcp_address, listener.database, listener.db_user, listener.mode)
+            yield _port(listener)
 
 
 def _unix(settings: ProxySettings, listener: ListenerSettings, database: str | None) -> Address:
     path = socket_path(listener.unix or "", settings.runtime_dir, database or "")
     return Address(path, None, database, listener.db_user, listener.mode)
+
+
+def _port(listener: ListenerSettings) -> Address:
+    certificate = None
+    if listener.cert_file is not None and listener.key_file is not None:
+        certificate = CertificateFiles(cert_file=listener.cert_file, key_file=listener.key_file)
+    return Address(
+        None, listener.address, listener.database, listener.db_user, listener.mode, certificate, listener.role
+    )
 
 
 class Sockets:
@@ -90,6 +102,8 @@ class Sockets:
         Raises:
             ListenError: it cannot be done; the message says why.
         """
+        if address.certificate is not None:
+            Certificate(address.certificate).check()
         try:
             sock = _bind_unix(address.path) if address.path is not None else _bind_tcp(address.tcp or ("", 0))
         except OSError as error:

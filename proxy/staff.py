@@ -17,6 +17,7 @@ from proxy.errors import ChannelError
 from proxy.link import Link
 from proxy.messages import AskSessions, EndSessions, Rejected, Report, SessionsPart
 from proxy.orders import Applied, Change, Drain, FromWorker, Listen, Serve, Start, Unlisten
+from proxy.roles import Role
 from proxy.rollcall import RollCall
 from proxy.settings import ProxySettings, WorkerSettings
 from proxy.sockets import OpenSocket, Sockets
@@ -52,6 +53,7 @@ class Staff:
 
     Args:
         settings: how many, and what they are told.
+        roles: which they know.
         log_level: of their logs.
         log_format: of their logs.
         on_applied: called with `applied` and `serving` when either may have changed.
@@ -62,6 +64,7 @@ class Staff:
     def __init__(
         self,
         settings: ProxySettings,
+        roles: tuple[Role, ...],
         log_level: str,
         log_format: str,
         on_applied: Callable[[int, int], None],
@@ -69,6 +72,7 @@ class Staff:
         on_counted: Callable[[], None],
     ) -> None:
         self._settings = settings
+        self._roles = roles
         self._arguments = (log_level, log_format)
         self._on_applied = on_applied
         self._on_rejected = on_rejected
@@ -194,7 +198,14 @@ class Staff:
         worker = _Worker(process, time.monotonic())
         worker.link = Link(ours, lambda line: self._hear(worker, line), lambda: None)
         worker.tell(
-            to_wire(Start(settings=WorkerSettings.of(self._settings), uid=os.geteuid(), gid=os.getegid()))
+            to_wire(
+                Start(
+                    settings=WorkerSettings.of(self._settings),
+                    uid=os.geteuid(),
+                    gid=os.getegid(),
+                    roles=self._roles,
+                )
+            )
         )
         if self._directory is not None:
             worker.tell(to_wire(Serve(serial=self._serial, directory=self._directory)))
@@ -241,5 +252,12 @@ class Staff:
 
 def _hand_over(worker: _Worker, opened: OpenSocket) -> None:
     address = opened.address
-    order = Listen(name=address.name, database=address.database, db_user=address.db_user, mode=address.mode)
+    order = Listen(
+        name=address.name,
+        database=address.database,
+        db_user=address.db_user,
+        mode=address.mode,
+        certificate=address.certificate,
+        role=address.role,
+    )
     worker.tell(to_wire(order), os.dup(opened.socket.fileno()))

@@ -18,6 +18,7 @@ import uvloop
 from pydantic import ValidationError
 
 from proxy.access import Policy
+from proxy.certificate import Certificate
 from proxy.counters import Counters
 from proxy.directory import Credential, to_wire
 from proxy.errors import ChannelError, ProxyError
@@ -25,7 +26,7 @@ from proxy.floor import Floor
 from proxy.guest import Door
 from proxy.idleness import Idleness
 from proxy.link import Link
-from proxy.listener import accept, identify
+from proxy.listener import accept, identify, identify_by_role
 from proxy.listing import record_of
 from proxy.logs import configure_logging
 from proxy.messages import AskSessions, EndSessions, Rejected, Report, SessionsPart
@@ -117,7 +118,7 @@ class Worker:
         assert self._group is not None  # noqa: S101 -- orders come after `run` has begun
         self._floor = Floor(
             order.settings,
-            Policy(order.uid, order.gid),
+            Policy(order.uid, order.gid, order.roles),
             self._report_rejected,
             time.monotonic,
             lambda: datetime.now(UTC),
@@ -145,9 +146,11 @@ class Worker:
         assert pools is not None  # noqa: S101 -- made together with the floor
         sock = socket.socket(fileno=self._link.descriptor())
         sock.setblocking(False)
-        door = Door(order.database, order.db_user, order.mode)
+        door = Door(order.database, order.db_user, order.mode, is_for_all=order.database is None)
+        who = identify if order.role is None else identify_by_role(order.role)
+        certificate = None if order.certificate is None else Certificate(order.certificate)
         self._servers[order.name] = await accept(
-            sock, lambda: Session(floor, door, identify, self._supervise, pools)
+            sock, lambda: Session(floor, door, who, self._supervise, pools), certificate
         )
 
     async def _answer(self, question: AskSessions | EndSessions) -> None:

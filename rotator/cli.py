@@ -118,7 +118,7 @@ def proxy(
     from proxy.parent import run  # noqa: PLC0415  the other commands need none of it
 
     settings = _settings(config, proxy__runtime_dir=runtime_dir, log__level=log_level, log__format=log_format)
-    raise typer.Exit(run(settings.proxy, settings.log.level, settings.log.format))
+    raise typer.Exit(run(settings.proxy, settings.log.level, settings.log.format, settings.access.roles))
 
 
 @app.command()

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from discovery.duration import Duration, format_duration
 from discovery.settings import DiscoverySettings
 from discovery.static_settings import StaticDatabases
+from proxy.roles import Role
 from proxy.settings import ProxySettings
 from rotator.errors import UsageError
 
@@ -69,14 +70,16 @@ class RotationSettings(_Section):
 class AccessSettings(_Section):
     """The section `access:`."""
 
-    roles: tuple[Any, ...] = Field(
+    roles: tuple[Role, ...] = Field(
         (), description="Roles beside the default one, which lets in root and Valkeeper's own user and group."
     )
 
     @model_validator(mode="after")
-    def _not_yet(self) -> Self:
-        if self.roles:
-            raise ValueError("roles are not supported yet: leave the list empty")
+    def _named_once(self) -> Self:
+        names = [role.name for role in self.roles]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"there are two roles named '{name}'; put them together, or rename one")
         return self
 
 
@@ -126,6 +129,18 @@ class Settings(BaseSettings):
     access: AccessSettings = AccessSettings()
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _roles_are_known(self) -> Self:
+        known = [role.name for role in self.access.roles]
+        for listener in self.proxy.listeners:
+            if listener.role is not None and listener.role not in known:
+                there = f"there are {', '.join(known)}" if known else "there is none"
+                raise ValueError(
+                    f"the listener on {listener.tls} names the role '{listener.role}', which access.roles lacks "
+                    f"({there}); add it there, or name another"
+                )
+        return self
 
     @classmethod
     def settings_customise_sources(

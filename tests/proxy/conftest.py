@@ -8,6 +8,7 @@ import pytest
 import trustme
 
 from tests.proxy.proxykit import Proxy, Publisher, Server, credential, database, directory, free_port
+from tests.proxy.tlskit import ANYTHING, BACKEND, TlsDoor, write_certificate
 
 
 @pytest.fixture
@@ -56,9 +57,9 @@ def start_proxy(short_dir, publisher):
     """Start a proxy of the test's own, that serves what the test publishes."""
     started = []
 
-    def start(**settings):
+    def start(*, roles=(), **settings):
         settings = {"runtime_dir": str(short_dir), "drain_timeout": 0.2} | settings
-        started.append(Proxy(settings, short_dir / "proxy.log", publisher))
+        started.append(Proxy(settings, short_dir / "proxy.log", publisher, roles=roles))
         return started[-1]
 
     yield start
@@ -76,23 +77,27 @@ def own_proxy(start_proxy, publisher, server):
 
 
 @pytest.fixture(scope="session")
-def shared_proxy(shared_server):
+def shared_proxy(shared_server, ca):
     path = Path(tempfile.mkdtemp(prefix="vks", dir="/tmp"))
     path.chmod(0o755)
     (path / "control").mkdir(mode=0o700)
     publisher = Publisher(str(path / "control" / "directory.sock")).start()
     publisher.publish(directory(database(shared_server), credentials=[credential()]))
     port = free_port()
+    write_certificate(ca, path)
+    door, backend = (TlsDoor(path, shared_server.ca_file, role["name"]) for role in (ANYTHING, BACKEND))
     listeners = [
         {"unix": "{runtime_dir}/{database}.sock"},
         {"unix": "{runtime_dir}/{database}.app.sock", "db_user": "app"},
         {"unix": "{runtime_dir}/all.sock"},
         {"unix": "{runtime_dir}/{database}.shared.sock", "mode": "shared"},
         {"tcp": f"127.0.0.1:{port}", "database": "carts"},
+        door.listener(),
+        backend.listener(),
     ]
     settings = {"runtime_dir": str(path), "listeners": listeners}
-    proxy = Proxy(settings, path / "proxy.log", publisher).wait_for()
-    proxy.port = port
+    proxy = Proxy(settings, path / "proxy.log", publisher, roles=[ANYTHING, BACKEND]).wait_for()
+    proxy.port, proxy.door, proxy.backend = port, door, backend
     yield proxy
     proxy.process.kill()
     proxy.process.wait()

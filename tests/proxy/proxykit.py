@@ -276,18 +276,20 @@ class Publisher:
 class Proxy:
     """The real parent and its workers."""
 
-    def __init__(self, settings, log_file, publisher, *, log_level="debug"):
+    def __init__(self, settings, log_file, publisher, *, roles=(), log_level="debug"):
         self.publisher = publisher
         self.settings = ProxySettings.model_validate(settings)
         self._log_file = log_file
         # What the command line does, with settings that hold no secret.
         code = (
-            "import sys; from proxy.parent import run; from proxy.settings import ProxySettings; "
-            "sys.exit(run(ProxySettings.model_validate_json(sys.argv[1]), sys.argv[2]))"
+            "import json, sys; from proxy.parent import run; from proxy.roles import Role; "
+            "from proxy.settings import ProxySettings; "
+            "settings, roles = ProxySettings.model_validate_json(sys.argv[1]), json.loads(sys.argv[2]); "
+            "sys.exit(run(settings, sys.argv[3], roles=tuple(map(Role.model_validate, roles))))"
         )
         with log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code, json.dumps(settings, default=str), log_level],
+                [sys.executable, "-c", code, json.dumps(settings, default=str), json.dumps(roles), log_level],
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )

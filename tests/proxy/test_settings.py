@@ -5,6 +5,8 @@ from pydantic import ValidationError
 
 from proxy.settings import ProxySettings, WorkerSettings
 
+TLS = {"cert_file": "/etc/valkeeper/tls.pem", "key_file": "/etc/valkeeper/tls.key", "role": "backend"}
+
 
 def test_nothing_needs_to_be_configured():
     settings = ProxySettings()
@@ -20,7 +22,16 @@ def test_nothing_needs_to_be_configured():
 )
 def test_loopback_addresses(address, host, port):
     [listener] = ProxySettings(listeners=[{"tcp": address, "database": "orders"}]).listeners
-    assert listener.tcp_address == (host, port)
+    assert listener.address == (host, port)
+
+
+def test_a_tls_port_may_be_on_every_address():
+    [listener] = ProxySettings(listeners=[{"tls": "0.0.0.0:6381"} | TLS]).listeners
+    assert (listener.address, listener.role, listener.is_per_database) == (
+        ("0.0.0.0", 6381),
+        "backend",
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -30,10 +41,23 @@ def test_loopback_addresses(address, host, port):
         ({"listeners": [{"tcp": "redis.internal:6380"}]}, "not a loopback address"),
         ({"listeners": [{"tcp": "127.0.0.1"}]}, "not <address>:<port>"),
         ({"listeners": [{"tcp": "127.0.0.1:99999"}]}, "not <address>:<port>"),
-        ({"listeners": [{"tls": "0.0.0.0:6381"}]}, "tls"),
-        ({"listeners": [{}]}, "either 'unix: <path>' or 'tcp: <address>:<port>'"),
-        ({"listeners": [{"unix": "/a", "tcp": "127.0.0.1:1"}]}, "either 'unix: <path>' or 'tcp:"),
-        ({"listeners": [{"unix": "{runtime_dir}/a.sock", "database": "a"}]}, "belongs to a tcp listener"),
+        ({"listeners": [{"tls": "0.0.0.0:6381"}]}, "needs 'cert_file' and 'key_file' and 'role'"),
+        ({"listeners": [{"tls": "0.0.0.0:1", "cert_file": "/c", "key_file": "/k"}]}, "needs 'role': "),
+        ({"listeners": [{"tls": "0.0.0.0:1", "role": "r"}]}, "needs 'cert_file' and 'key_file': "),
+        ({"listeners": [{"tls": "6381"} | TLS]}, "not <address>:<port>"),
+        ({"listeners": [{"tls": ":6381"} | TLS]}, "not <address>:<port>"),
+        (
+            {"listeners": [{"unix": "/a"} | TLS]},
+            "'cert_file' and 'key_file' and 'role' only a tls listener has",
+        ),
+        ({"listeners": [{"tcp": "127.0.0.1:1", "role": "r"}]}, "'role' only a tls listener has"),
+        ({"listeners": [{}]}, "one of 'unix: <path>', 'tcp: <address>:<port>' and 'tls: <address>:<port>'"),
+        ({"listeners": [{"unix": "/a", "tcp": "127.0.0.1:1"}]}, "one of 'unix: <path>', 'tcp:"),
+        ({"listeners": [{"tls": "0.0.0.0:1", "tcp": "127.0.0.1:1"} | TLS]}, "one of 'unix: <path>', 'tcp:"),
+        (
+            {"listeners": [{"unix": "{runtime_dir}/a.sock", "database": "a"}]},
+            "belongs to a tcp or tls listener",
+        ),
         ({"listeners": [{"unix": "a.sock"}]}, "not an absolute path"),
         ({"listeners": [{"unix": "{runtime_dir}/control/{database}.sock"}]}, "Valkeeper's own"),
         ({"listeners": []}, "at least 1"),

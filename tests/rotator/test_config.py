@@ -62,6 +62,8 @@ def test_the_environment_names_the_file(file, monkeypatch):
     assert load().rotation.interval == timedelta(minutes=1)
 
 
+ROLE = "{name: backend, databases: [orders], db_users: [app]}"
+DOOR = "{tls: '0.0.0.0:6381', cert_file: /c, key_file: /k, role: frontend}"
 WRONG = {
     "an unknown section": ("rotations: {}", ["rotations", "unknown key", "rotation", "databases"]),
     "an unknown key": ("rotation: {intervall: 1m}", ["rotation.intervall", "unknown key", "interval"]),
@@ -74,7 +76,22 @@ WRONG = {
     "no log level": ("log: {level: loud}", ["log.level", "'loud'", "'debug', 'info', 'warning'"]),
     "no address": ("admin: {listen: nine}", ["admin.listen", "'nine'", "127.0.0.1:9127"]),
     "no port": ("admin: {listen: '127.0.0.1:99999'}", ["admin.listen", "99999"]),
-    "roles": ("access: {roles: [{name: dba}]}", ["access", "not supported yet"]),
+    "half a role": (
+        "access: {roles: [{name: dba}]}",
+        ["access.roles.0.databases", "access.roles.0.db_users"],
+    ),
+    "two roles of one name": (
+        f"access: {{roles: [{ROLE}, {ROLE}]}}",
+        ["access", "two roles named 'backend'"],
+    ),
+    "no such role": (
+        f"proxy: {{listeners: [{DOOR}]}}\naccess: {{roles: [{ROLE}]}}",
+        [
+            "listener on 0.0.0.0:6381 names the role 'frontend'",
+            "there are backend",
+        ],
+    ),
+    "no role at all": (f"proxy: {{listeners: [{DOOR}]}}", ["names the role 'frontend'", "there is none"]),
     "a prefix": ("rotation: {secret_prefix: 'a b'}", ["rotation.secret_prefix", "'a b'"]),
     "no number": ("proxy: {workers: many}", ["proxy.workers", "'many'", "integer"]),
     "not YAML": ("rotation: [", ["valkeeper.yaml, line 1", "not YAML"]),
