@@ -93,7 +93,7 @@ def shared_proxy(shared_server, ca):
         {"unix": "{runtime_dir}/{database}.shared.sock", "mode": "shared"},
         {"tcp": f"127.0.0.1:{port}", "database": "carts"},
         door.listener(),
-        backend.listener(),
+        backend.listener(db_user="legacy"),  # whom nobody logs in
     ]
     settings = {"runtime_dir": str(path), "listeners": listeners}
     proxy = Proxy(settings, path / "proxy.log", publisher, roles=[ANYTHING, BACKEND]).wait_for()

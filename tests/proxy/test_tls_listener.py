@@ -257,7 +257,8 @@ def test_a_client_that_never_shakes_hands_counts_and_holds_up_nobody(own_door):
         eventually(lambda: len(door.proxy.publisher.sessions()[0]) == 3)
         with door.plain() as refused:  # hung up on without a word, as by Redis
             assert refused.recv(100) == b""
-        assert door.proxy.say(APP) == IS_APP, "other callers are counted by themselves"
+        assert door.say(APP, source="127.0.0.2") == IS_APP, "another address is counted by itself"
+        assert door.proxy.say(APP) == IS_APP
         states = {record.state for record in door.proxy.publisher.sessions()[0].values()}
         assert states == {"greeting"}
         door.proxy.publisher.end_sessions(*door.proxy.publisher.sessions()[0])

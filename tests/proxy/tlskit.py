@@ -47,14 +47,14 @@ class TlsDoor:
             "role": self.role,
         } | more
 
-    def plain(self):
+    def plain(self, source="127.0.0.1"):
         """A connection that has not begun to speak TLS."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+        return socket.create_connection(("127.0.0.1", self.port), PATIENCE, (source, 0))
 
-    def socket(self, name="orders", **options):
+    def socket(self, name="orders", *, source="127.0.0.1", **options):
         """A connection to a database, named by SNI; "": by none."""
         server_name = f"{name}.valkeeper.internal" if name else None
-        return TlsClient(self.plain(), self.ca_file, server_name, **options)
+        return TlsClient(self.plain(source), self.ca_file, server_name, **options)
 
     def client(self, **options):
         """A client library's connection, which names the database as it logs in."""
