@@ -14,6 +14,7 @@ from proxy.tls_transport import TlsTransport
 __all__ = ["accept", "identify", "identify_by_role"]
 
 _SO_PEERGROUPS = 59  # Linux 4.13; Python's socket module has no name for it
+_MAPPED = "::ffff:"  # how an IPv6 socket shows the IPv4 addresses of its callers
 _MAX_OPTION = 1024  # bytes, Python's own limit: 256 groups
 
 BACKLOG = 4096
@@ -42,7 +43,7 @@ def identify_by_role(role: str) -> Callable[[asyncio.BaseTransport], Identity]:
     def identify_caller(transport: asyncio.BaseTransport) -> Identity:
         # There is none if it has gone already.
         host, port, *_ = transport.get_extra_info("peername") or ("unknown", 0)
-        return Identity(role=role, host=host, port=port)
+        return Identity(role=role, host=host.removeprefix(_MAPPED), port=port)
 
     return identify_caller
 

@@ -232,7 +232,7 @@ def _explain(error: ValidationError) -> list[str]:
             text = f"unknown key; allowed here: {', '.join(_allowed(one['loc']))}"
         elif not isinstance(one["input"], dict | list | BaseModel) and not _may_hold_a_secret(one["input"]):
             text = f"{one['input']!r}: {text}"
-        lines.append(f"{key}: {text}")
+        lines.append(f"{key}: {text}" if key else text)  # without a key it is about several sections
     return lines
 
 

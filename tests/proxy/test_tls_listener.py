@@ -1,5 +1,6 @@
 """Clients that come by TLS, to the real proxy: how they are let in, as whom, and what they are never let do."""
 
+import asyncio
 import contextlib
 import signal
 import socket
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from proxy.certificate import Certificate, CertificateFiles
 from proxy.errors import CertificateError
+from proxy.listener import identify_by_role
 from proxy.resp import encode
 from tests.proxy.dialogues import AFTER_LOGIN, BEFORE_LOGIN, LOGIN
 from tests.proxy.pair import Pair
@@ -71,7 +73,7 @@ def pair(shared_server, shared_proxy):
         yield Pair(shared_server, shared_proxy.door, admin)
 
 
-@pytest.mark.parametrize("name", list(BEFORE_LOGIN)[::6])
+@pytest.mark.parametrize("name", list(BEFORE_LOGIN)[::9])
 def test_the_same_as_directly_before_a_login(pair, name):
     direct, through = pair.answers(
         [BEFORE_LOGIN[name]], pieces=1 << 20 if len(BEFORE_LOGIN[name]) > 1000 else 3
@@ -79,7 +81,7 @@ def test_the_same_as_directly_before_a_login(pair, name):
     assert through == direct
 
 
-@pytest.mark.parametrize("name", list(AFTER_LOGIN)[::6])
+@pytest.mark.parametrize("name", list(AFTER_LOGIN)[::9])
 def test_the_same_as_directly_in_a_session(pair, name):
     direct, through = pair.answers([LOGIN, *AFTER_LOGIN[name]])
     assert through == direct
@@ -127,6 +129,20 @@ def test_a_caller_is_known_by_its_address_and_role(door, proxy):
             None,
             None,
         )
+
+
+@pytest.mark.parametrize(
+    ("peername", "shown"),
+    [
+        (("10.0.0.7", 1), "tls 10.0.0.7:1 (role r)"),
+        (("2001:db8::7", 1, 0, 0), "tls [2001:db8::7]:1 (role r)"),
+        (("::ffff:10.0.0.7", 1, 0, 0), "tls 10.0.0.7:1 (role r)"),
+        (None, "tls unknown:0 (role r)"),
+    ],
+)
+def test_addresses_of_every_kind_are_shown(peername, shown):
+    transport = asyncio.BaseTransport({"peername": peername})
+    assert str(identify_by_role("r")(transport)) == shown
 
 
 NOT_ORDERS = b"-NOPERM valkeeper: role 'backend' does not permit database 'carts'"

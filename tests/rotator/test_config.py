@@ -106,6 +106,10 @@ def test_what_is_wrong_is_named_with_what_is_allowed(file, text, said):
         assert part in message
 
 
+def test_what_is_about_several_sections_begins_with_no_key(file):
+    assert refused(file(f"proxy: {{listeners: [{DOOR}]}}")).startswith("the listener on 0.0.0.0:6381")
+
+
 def test_everything_that_is_wrong_is_said_at_once(file):
     assert len(refused(file("rotation: {interval: soon}\nlog: {level: loud}")).splitlines()) == 2
 
