@@ -14,19 +14,21 @@ from proxy.renewer import Renewer
 from proxy.session import Session
 from proxy.settings import ProxySettings, WorkerSettings
 from proxy.shared.pool import Pools
+from proxy.tls_transport import TlsTransport
 
 HOUR = 3600.0
 
 
 class Hall:
-    """A database's socket, and everybody who came in by it.
+    """A database's socket, and everybody who came in by it; with a certificate they have to speak TLS.
 
     Attributes:
         seconds: what the sessions' clock says.
     """
 
-    def __init__(self, path, directory, **settings):
+    def __init__(self, path, directory, certificate=None, **settings):
         self.path = path
+        self._certificate = certificate
         self.seconds = 0.0
         self.sessions = []
         self.rejected = []
@@ -43,11 +45,12 @@ class Hall:
 
     async def __aenter__(self):
         self._group = await asyncio.TaskGroup().__aenter__()
-        self._server = await asyncio.get_running_loop().create_unix_server(
-            lambda: Session(self.floor, Door("orders", None), identify, self._supervise, self.pools),
-            self.path,
-        )
+        self._server = await asyncio.get_running_loop().create_unix_server(self._arrive, self.path)
         return self
+
+    def _arrive(self):
+        session = Session(self.floor, Door("orders", None), identify, self._supervise, self.pools)
+        return session if self._certificate is None else TlsTransport(self._certificate.context, session)
 
     def _supervise(self, session):
         async def attend():

@@ -112,8 +112,9 @@ def test_a_blocked_client_that_goes_takes_nothing_along(way, server, key):
 
 
 def test_a_client_without_replies_that_goes_has_its_commands_done(way, proxy, server, key):
-    said = b"AUTH app x\r\n" + encode((b"CLIENT", b"REPLY", b"OFF")) + encode((b"SET", key.encode(), b"done"))
-    assert way.say(said) == b"+OK\r\n"
+    large = encode((b"SET", key.encode(), b"v" * MIB)) * 8
+    said = b"AUTH app x\r\n" + encode((b"CLIENT", b"REPLY", b"OFF")) + large
+    assert way.say(said + encode((b"SET", key.encode(), b"done"))) == b"+OK\r\n"
     with server.client() as admin:
         assert admin.get(key) == b"done"
     eventually(lambda: not proxy.publisher.sessions()[0])

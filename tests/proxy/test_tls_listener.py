@@ -21,6 +21,7 @@ from proxy.errors import CertificateError
 from proxy.listener import identify_by_role
 from proxy.resp import encode
 from tests.proxy.dialogues import AFTER_LOGIN, BEFORE_LOGIN, LOGIN
+from tests.proxy.hall import Hall
 from tests.proxy.pair import Pair
 from tests.proxy.proxykit import PATIENCE, credential, database, directory, eventually
 from tests.proxy.tlskit import ANYTHING, TlsClient, TlsDoor, write_certificate
@@ -281,6 +282,22 @@ def test_a_client_that_never_shakes_hands_counts_and_holds_up_nobody(own_door):
         assert [sock.recv(100) for sock in silent] == [b""] * 3
     [refused] = door.proxy.events("client refused")
     assert (refused["reason"], "tls 127.0.0.1:" in refused["identity"]) == ("too_many_of_identity", True)
+
+
+@pytest.mark.parametrize("says", [b"", b"\x16\x03\x01\x02\x00"])
+async def test_a_handshake_has_the_time_that_a_login_has(short_dir, ca, monkeypatch, says):
+    monkeypatch.setattr("proxy.session.HANDSHAKE_SECONDS", 0.05)
+    write_certificate(ca, short_dir)
+    certificate = Certificate(
+        CertificateFiles(cert_file=short_dir / "door.pem", key_file=short_dir / "door.key")
+    )
+    async with asyncio.timeout(PATIENCE), Hall(short_dir / "orders.sock", directory(), certificate) as hall:
+        reader, writer = await asyncio.open_unix_connection(hall.path)
+        writer.write(says)
+        assert await reader.read() == b""
+        writer.close()
+        await hall.until(lambda: not hall.sessions)
+        assert hall.floor.tally("").failures == {"handshake_timeout": 1}
 
 
 # Ends.
