@@ -71,7 +71,7 @@ def test_redis_cli(door):
 def pair(shared_server, shared_proxy):
     shared_proxy.serve(database(shared_server))
     with shared_server.client() as admin:
-        yield Pair(shared_server, shared_proxy.door, admin)
+        yield Pair(shared_server, shared_proxy.door.socket, admin)
 
 
 @pytest.mark.parametrize("name", list(BEFORE_LOGIN)[::9])
@@ -148,7 +148,8 @@ def test_addresses_of_every_kind_are_shown(peername, shown):
 
 NOT_ORDERS = b"-NOPERM valkeeper: role 'backend' does not permit database 'carts'"
 NOT_USER = b"-NOPERM valkeeper: role 'backend' does not permit user '%b' of database 'orders'; log in as app or legacy"
-NOT_SEEN = b"-NOPERM valkeeper: this listener has a role, against which no login can be checked that has"
+NO_DEBUGGER = b"-ERR valkeeper: SCRIPT DEBUG is not passed on for a client with a role"
+TOO_LARGE = b"-ERR valkeeper: more than 64 KiB or 64 arguments in a login"
 LEGACY = b"AUTH legacy legacy-password\r\n"
 
 
@@ -171,10 +172,10 @@ LEGACY = b"AUTH legacy legacy-password\r\n"
         # Redis 7.0 takes the first of these before it finds fault with the second.
         (APP + b"HELLO 3 AUTH other other-current SETNAME\r\n" + WHOAMI, IS_APP + NOT_USER % b"other"),
         (APP + b"HELLO 3 AUTH app x AUTH other other-current\r\n" + WHOAMI, IS_APP + NOT_USER % b"other"),
-        (APP + b"SCRIPT DEBUG YES\r\nAUTH other other-current\r\n", IS_APP + NOT_SEEN),
+        (APP + b"SCRIPT DEBUG YES\r\nAUTH other other-current\r\n", IS_APP + NO_DEBUGGER),
         (
             APP + encode((b"HELLO", b"3", b"AUTH", b"other", b"other-current", b"SETNAME", b"x" * 600_000)) + WHOAMI,
-            IS_APP + NOT_SEEN,
+            IS_APP + TOO_LARGE,
         ),
     ],
 )  # fmt: skip
