@@ -16,7 +16,7 @@ from proxy.control import Peer, is_allowed, peer_of
 from proxy.directory import Record, to_wire
 from proxy.errors import ChannelError
 
-__all__ = ["MAX_LINE", "Channel", "follow"]
+__all__ = ["MAX_LINE", "Channel", "follow", "understand"]
 
 log = structlog.get_logger("proxy")
 
@@ -61,16 +61,7 @@ class Channel:
             return None
         if not line.endswith(b"\n"):
             return None
-        try:
-            return kind.validate_json(line)
-        except ValidationError as error:
-            problems = error.errors()
-            if any(problem["type"] == "union_tag_invalid" for problem in problems):
-                raise ChannelError(
-                    "a message of a kind that this version does not know; run one version of rotator and proxy"
-                ) from None
-            places = {".".join(str(part) for part in problem["loc"]) for problem in problems}
-            raise ChannelError(f"a message is not understood at: {', '.join(sorted(places))}") from None
+        return understand(kind, line)
 
     def post(self, message: Record) -> None:
         """Queue a message, secrets revealed; `flush` waits until the other end keeps up."""
@@ -97,6 +88,24 @@ class Channel:
     def close(self) -> None:
         """Hang up; what is queued is still delivered."""
         self._writer.close()
+
+
+def understand(kind: TypeAdapter[Message], line: bytes) -> Message:
+    """The message that a line holds.
+
+    Raises:
+        ChannelError: it holds none of this kind. Its text never quotes the line, which may hold secrets.
+    """
+    try:
+        return kind.validate_json(line)
+    except ValidationError as error:
+        problems = error.errors()
+        if any(problem["type"] == "union_tag_invalid" for problem in problems):
+            raise ChannelError(
+                "a message of a kind that this version does not know; run one version of rotator and proxy"
+            ) from None
+        places = {".".join(str(part) for part in problem["loc"]) for problem in problems}
+        raise ChannelError(f"a message is not understood at: {', '.join(sorted(places))}") from None
 
 
 async def follow(path: Path, talk: Callable[[Channel], Awaitable[None]]) -> None:

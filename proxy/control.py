@@ -60,15 +60,20 @@ def make_folders(runtime_dir: Path) -> Path:
 
 
 @contextlib.contextmanager
-def only_one(lock: Path, what: str) -> Iterator[None]:
-    """Hold a lock that ends with the process, however it ends.
+def only_one(lock: Path, what: str, held: int | None = None) -> Iterator[int]:
+    """Hold a lock that ends with the process, however it ends; gives the descriptor that holds it.
+
+    Args:
+        lock: its file.
+        what: who holds it, for the message.
+        held: the descriptor by which this process holds it already.
 
     Raises:
         AlreadyRunningError: another process holds it.
         ListenError: its file can't be made.
     """
     try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = held if held is not None else os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ListenError(f"can't lock {lock}: {error.strerror}") from None
     try:
@@ -78,7 +83,7 @@ def only_one(lock: Path, what: str) -> Iterator[None]:
             raise AlreadyRunningError(
                 f"another {what} runs with this runtime_dir ({lock} is locked); stop it, or set another"
             ) from None
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

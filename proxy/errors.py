@@ -11,6 +11,7 @@ __all__ = [
     "ClientError",
     "CrowdedError",
     "EndlessLineError",
+    "HandoverError",
     "HungUpError",
     "LimitError",
     "ListenError",
@@ -39,6 +40,10 @@ class ProxyError(Exception):
 
 class AlreadyRunningError(ProxyError):
     """Another proxy serves the same runtime folder."""
+
+
+class HandoverError(ProxyError):
+    """A running proxy can't be replaced by this program; it can be stopped, and this one started."""
 
 
 class ListenError(ProxyError):

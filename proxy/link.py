@@ -7,15 +7,29 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
+from typing import Self
 
+from pydantic import ConfigDict
+
+from proxy.directory import Record
 from proxy.errors import ChannelError
 
-__all__ = ["Link"]
+__all__ = ["HeldLink", "Link"]
 
 _CHUNK = 256 * 1024
 _MAX_DESCRIPTORS = 64
 MAX_LINE = 64 * 1024 * 1024
 """Longest line, in bytes: a whole directory."""
+
+
+class HeldLink(Record):
+    """An end of the pair that the next program goes on with, in the middle of a line as well."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    descriptor: int
+    received: bytes  # begins a line
+    outgoing: tuple[tuple[bytes, int | None], ...]  # not sent yet, with the file that goes along
 
 
 class Link:
@@ -26,6 +40,15 @@ class Link:
         on_line: called for each line; it may call `descriptor`.
         on_end: called once when the other end has gone.
     """
+
+    @classmethod
+    def resume(cls, held: HeldLink, on_line: Callable[[bytes], None], on_end: Callable[[], None]) -> Self:
+        """Go on where the program before this one stopped."""
+        link = cls(socket.socket(fileno=held.descriptor), on_line, on_end)
+        link._received += held.received
+        for line, descriptor in held.outgoing:
+            link.send(line, descriptor)
+        return link
 
     def __init__(
         self, sock: socket.socket, on_line: Callable[[bytes], None], on_end: Callable[[], None]
@@ -47,9 +70,11 @@ class Link:
 
         Args:
             line: what to say.
-            descriptor: a file to hand over with it; must stay open until it is sent, so give a duplicate.
+            descriptor: a file to hand over with it. It is closed once it is sent, so give a duplicate.
         """
         if self._closed:
+            if descriptor is not None:
+                socket.close(descriptor)
             return
         self._outgoing.append((memoryview(line), descriptor))
         if len(self._outgoing) == 1:
@@ -64,6 +89,13 @@ class Link:
         if not self._descriptors:
             raise ChannelError("a socket was announced and did not come")
         return self._descriptors.popleft()
+
+    def held(self) -> HeldLink | None:
+        """What has to outlive this program; None: the other end has gone. Takes nothing away."""
+        if self._closed:
+            return None
+        outgoing = tuple((bytes(data), descriptor) for data, descriptor in self._outgoing)
+        return HeldLink(descriptor=self._sock.fileno(), received=bytes(self._received), outgoing=outgoing)
 
     def close(self) -> None:
         """Hang up."""

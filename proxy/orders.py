@@ -14,7 +14,22 @@ from proxy.messages import AskSessions, EndSessions, Rejected, Report, SessionsP
 from proxy.roles import Role
 from proxy.settings import WorkerSettings
 
-__all__ = ["Applied", "Change", "Drain", "FromParent", "FromWorker", "Listen", "Serve", "Start", "Unlisten"]
+__all__ = [
+    "Answer",
+    "Applied",
+    "Change",
+    "Drain",
+    "FromParent",
+    "FromWorker",
+    "Listen",
+    "Order",
+    "Ready",
+    "Retire",
+    "SayReady",
+    "Serve",
+    "Start",
+    "Unlisten",
+]
 
 
 class Start(Record):
@@ -62,10 +77,28 @@ class Unlisten(Record):
     name: str
 
 
+class SayReady(Record):
+    """Answer when all orders before this one are done."""
+
+    type: Literal["say_ready"] = "say_ready"
+
+
+class Retire(Record):
+    """Accept no more at all, go on with the sessions that there are, and exit after the last of them."""
+
+    type: Literal["retire"] = "retire"
+
+
 class Drain(Record):
     """Accept no more at all, give the sessions their time, and exit."""
 
     type: Literal["drain"] = "drain"
+
+
+class Ready(Record):
+    """The answer to `SayReady`."""
+
+    type: Literal["ready"] = "ready"
 
 
 class Applied(Record):
@@ -75,14 +108,8 @@ class Applied(Record):
     serial: int
 
 
-FromParent: TypeAdapter[Start | Serve | Change | Listen | Unlisten | Drain | AskSessions | EndSessions] = (
-    TypeAdapter(
-        Annotated[
-            Start | Serve | Change | Listen | Unlisten | Drain | AskSessions | EndSessions,
-            Field(discriminator="type"),
-        ]
-    )
-)
-FromWorker: TypeAdapter[Applied | Report | Rejected | SessionsPart] = TypeAdapter(
-    Annotated[Applied | Report | Rejected | SessionsPart, Field(discriminator="type")]
-)
+Order = Start | Serve | Change | Listen | Unlisten | SayReady | Retire | Drain | AskSessions | EndSessions
+Answer = Ready | Applied | Report | Rejected | SessionsPart
+
+FromParent: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="type")])
+FromWorker: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="type")])

@@ -1,7 +1,9 @@
 """The proxy's parent process: owns the listening sockets, supervises workers, and talks to the rotator.
 
 It carries no traffic and knows no AWS. As long as it lives, a worker that dies costs its own sessions and nothing else:
-connections wait in the listening sockets for the next one.
+connections wait in the listening sockets for the next one. On SIGHUP it takes up the program and the configuration that
+are there then: it replaces its own program, the new one starts workers of its own, and once they accept, those that
+were there accept no more and go on with the sessions that they have.
 """
 
 import asyncio
@@ -17,6 +19,7 @@ from proxy.control import make_folders, only_one
 from proxy.counters import Counters
 from proxy.directory import Directory
 from proxy.errors import ListenError, ProxyError
+from proxy.handover import Handover, receive
 from proxy.logs import configure_logging
 from proxy.messages import (
     Acknowledged,
@@ -29,14 +32,18 @@ from proxy.messages import (
     Report,
     Whole,
 )
+from proxy.reload import fault, let_signals_in, replace, signals_kept_out
 from proxy.roles import Role
 from proxy.settings import ProxySettings
-from proxy.sockets import Sockets, remove_stale, wanted
+from proxy.sockets import Address, OpenSocket, Sockets, remove_stale, wanted
 from proxy.staff import Staff
+from proxy.systemd import notify, take_sockets
 
 __all__ = ["Parent", "run"]
 
 log = structlog.get_logger("proxy")
+
+_SIGNAL_SECONDS = 0.01  # for the loop to handle the signals that it has caught
 
 
 def run(
@@ -55,10 +62,13 @@ def run(
     """
     configure_logging(log_level, log_format, process="proxy", pid=os.getpid())
     try:
+        handover = receive(settings)
+        if handover is not None:
+            handover.set_inheritable(False)
         control = make_folders(settings.runtime_dir)
-        with only_one(control / "proxy.lock", "proxy"):
+        with only_one(control / "proxy.lock", "proxy", handover.lock if handover else None) as lock:
             _tell_of_unused(roles, settings)
-            uvloop.run(Parent(settings, log_level, log_format, roles).run())
+            uvloop.run(Parent(settings, log_level, log_format, roles, lock, handover).run())
     except ProxyError as error:
         log.error("proxy cannot start", error=str(error))  # noqa: TRY400 -- the message says it all
         return 1
@@ -73,22 +83,48 @@ def _tell_of_unused(roles: tuple[Role, ...], settings: ProxySettings) -> None:
 
 
 class Parent:
-    """The parent's state and tasks."""
+    """The parent's state and tasks.
+
+    Args:
+        settings: the `proxy:` section.
+        log_level: of its workers.
+        log_format: of its workers.
+        roles: that listeners may name.
+        lock: the descriptor by which it holds the runtime folder.
+        handover: what the program before this one left; None: it is the first.
+    """
 
     def __init__(
-        self, settings: ProxySettings, log_level: str, log_format: str, roles: tuple[Role, ...]
+        self,
+        settings: ProxySettings,
+        log_level: str,
+        log_format: str,
+        roles: tuple[Role, ...],
+        lock: int,
+        handover: Handover | None,
     ) -> None:
         self._settings = settings
-        self._started_at = time.time()
-        self._directory = Directory()
-        self._sockets = Sockets()
+        self._lock = lock
+        self._handover = handover
+        self._started_at = handover.started_at if handover else time.time()
+        self._directory = handover.directory if handover else Directory()
+        self._sockets = Sockets(handover.sockets if handover else take_sockets())
+        self._unused: set[str] = set()  # systemd's sockets that the log has told of
         self._channel: Channel | None = None
         self._versions: dict[int, int] = {}  # serial → this rotator's version, until it is acknowledged
         self._acknowledged = 0
         self._reported = Counters()
         self._refused_addresses: set[str] = set()
+        self._announced = False
         self._staff = Staff(
-            settings, roles, log_level, log_format, self._applied, self._rejected, self._report
+            settings,
+            roles,
+            log_level,
+            log_format,
+            self._applied,
+            self._rejected,
+            self._report,
+            self._announce,
         )
 
     async def run(self) -> None:
@@ -97,27 +133,29 @@ class Parent:
         Raises:
             ListenError: an address that the configuration names itself cannot be listened on.
         """
-        stop = asyncio.Event()
+        stop, reload = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        loop.add_signal_handler(signal.SIGHUP, lambda: None)  # nothing to reload yet, and no reason to die
-        remove_stale(self._settings)
-        for address in wanted(self._settings, self._directory):
-            self._sockets.open(address)
+        loop.add_signal_handler(signal.SIGHUP, reload.set)
+        let_signals_in()
+        self._begin()
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(self._staff.keep(self._sockets)),
                     group.create_task(follow(self._settings.directory_socket, self._talk)),
+                    group.create_task(self._reload(reload)),
                 ]
                 log.info(
-                    "proxy started",
+                    "proxy started" if self._handover is None else "proxy reloaded",
                     runtime_dir=str(self._settings.runtime_dir),
                     workers=self._settings.workers,
                 )
                 await stop.wait()
+                tasks.pop().cancel()
                 log.info("proxy draining")
+                notify("STOPPING=1", "STATUS=draining")
                 self._close_sockets()
                 await self._staff.drain()
                 self._report()
@@ -128,9 +166,54 @@ class Parent:
             self._staff.kill()
         log.info("proxy stopped")
 
+    def _begin(self) -> None:
+        """Listen, and go on with what the program before this one left."""
+        if self._handover is None:
+            remove_stale(self._settings, self._sockets.held())
+            for address in wanted(self._settings, self._directory):
+                self._sockets.open(address)
+        else:
+            self._staff.resume(self._handover.staff, self._directory)
+            for address in wanted(self._settings, self._directory):
+                self._open(address)
+        self._close_unasked()
+
+    def _announce(self) -> None:
+        """Tell the service manager that clients are served, once that is so."""
+        if not self._announced:
+            self._announced = True
+            notify("READY=1", "STATUS=serving")
+
     def _close_sockets(self) -> None:
         for opened in self._sockets:
             self._sockets.close(opened.address.name)
+
+    # Reloading.
+
+    async def _reload(self, asked: asyncio.Event) -> None:
+        """Take up the program and the configuration that are there, each time that is asked for."""
+        while True:
+            await asked.wait()
+            asked.clear()
+            log.info("proxy reloading")
+            notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            reason = await fault(self._state())
+            if reason is None:
+                with signals_kept_out():
+                    await asyncio.sleep(_SIGNAL_SECONDS)
+                    reason = replace(self._state())
+            log.error("reload failed, the proxy goes on as before", error=reason)
+            notify("READY=1", "STATUS=serving as before a reload that failed; see the log")
+
+    def _state(self) -> Handover:
+        return Handover(
+            runtime_dir=self._settings.runtime_dir,
+            started_at=self._started_at,
+            lock=self._lock,
+            directory=self._directory,
+            sockets=self._sockets.held(),
+            staff=self._staff.held(),
+        )
 
     # The rotator.
 
@@ -180,16 +263,36 @@ class Parent:
         for address in addresses.values():
             if address in self._sockets:
                 continue
-            try:
-                opened = self._sockets.open(address)
-            except ListenError as error:
-                if address.name not in self._refused_addresses:
-                    log.error("listener failed", error=str(error))  # noqa: TRY400
-                self._refused_addresses.add(address.name)
-                continue
-            self._refused_addresses.discard(address.name)
-            self._staff.listen(opened)
-            log.info("listener opened", address=address.name, database=address.database)
+            if (fresh := self._open(address)) is not None:
+                self._staff.listen(fresh)
+                log.info("listener opened", address=address.name, database=address.database)
+        self._close_unasked()
+
+    def _open(self, address: Address) -> OpenSocket | None:
+        """Listen on an address, or say in the log why not, once for as long as it goes on."""
+        try:
+            opened = self._sockets.open(address)
+        except ListenError as error:
+            if address.name not in self._refused_addresses:
+                log.error("listener failed", error=str(error))  # noqa: TRY400
+            self._refused_addresses.add(address.name)
+            return None
+        self._refused_addresses.discard(address.name)
+        return opened
+
+    def _close_unasked(self) -> None:
+        """Close what only an earlier configuration asked for, and name what systemd made for nobody."""
+        for place in self._sockets.close_unasked():
+            log.info("listener closed", address=place)
+        # As long as no database is known, a socket may still turn out to be one's.
+        if self._directory.version or not any(one.is_per_database for one in self._settings.listeners):
+            unused = self._sockets.unasked()
+            for place in unused - self._unused:
+                log.warning(
+                    "socket from systemd not used: no listener of the configuration has its address",
+                    address=place,
+                )
+            self._unused = unused
 
     def _applied(self, serial: int, workers: int) -> None:
         """Tell the rotator the newest version that every worker now serves from."""

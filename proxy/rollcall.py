@@ -5,6 +5,7 @@ The parent asks its workers in this way, and the rotator its proxies.
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -36,7 +37,8 @@ class RollCall(Generic[Who]):
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
-        self._numbers = itertools.count(1)
+        # Never used before by a program that had the same workers: an answer to it may still be under way.
+        self._numbers = itertools.count(time.monotonic_ns())
         self._calls: dict[int, _Call[Who]] = {}
 
     def begin(

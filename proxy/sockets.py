@@ -1,23 +1,23 @@
 """Listening sockets: one for each address, owned by the parent, visible only when it is ready to be used."""
 
-import contextlib
 import os
 import re
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from proxy.certificate import Certificate, CertificateFiles
-from proxy.directory import Directory, UpstreamMode
+from proxy.directory import Directory, Record, UpstreamMode
 from proxy.errors import ListenError
 from proxy.listener import BACKLOG
 from proxy.settings import ListenerSettings, ProxySettings, socket_path
 
-__all__ = ["Address", "OpenSocket", "Sockets", "remove_stale", "wanted"]
+__all__ = ["Address", "HeldSocket", "OpenSocket", "Sockets", "place_of", "remove_stale", "wanted"]
 
 log = structlog.get_logger("proxy")
 
@@ -52,6 +52,15 @@ class OpenSocket:
 
     address: Address
     socket: socket.socket
+    ours: bool = True  # False: it is systemd's, who keeps it open and its path in place
+
+
+class HeldSocket(Record):
+    """A listening socket that is there already: the program before this one had it, or systemd made it."""
+
+    descriptor: int
+    place: str  # its path, or its numeric address and port
+    ours: bool
 
 
 def wanted(settings: ProxySettings, directory: Directory) -> Iterator[Address]:
@@ -82,10 +91,16 @@ def _port(listener: ListenerSettings) -> Address:
 
 
 class Sockets:
-    """The listening sockets that are open right now."""
+    """The listening sockets that are open right now.
 
-    def __init__(self) -> None:
+    Args:
+        held: those that are there already. One whose address is asked for is used in place of a new one, with all
+            connections that wait in it.
+    """
+
+    def __init__(self, held: Iterable[HeldSocket] = ()) -> None:
         self._open: dict[str, OpenSocket] = {}
+        self._spare = {one.place: one for one in held}
 
     def __iter__(self) -> Iterator[OpenSocket]:
         """All of them."""
@@ -99,29 +114,92 @@ class Sockets:
     def open(self, address: Address) -> OpenSocket:
         """Listen on an address; on a Unix socket, replace whatever socket a dead proxy left there.
 
+        Where a socket is there already, it is that one.
+
         Raises:
             ListenError: it cannot be done; the message says why.
         """
         if address.certificate is not None:
             Certificate(address.certificate).check()
         try:
-            sock = _bind_unix(address.path) if address.path is not None else _bind_tcp(address.tcp or ("", 0))
+            opened = self._take_up(address) or OpenSocket(address, _bind(address))
         except OSError as error:
             reason = error.strerror or str(error)
             raise ListenError(f"cannot listen on {address.name}: {reason}") from error
-        opened = OpenSocket(address, sock)
         self._open[address.name] = opened
         return opened
 
     def close(self, name: str) -> None:
-        """Stop listening on an address and take its path away. Sessions go on."""
+        """Stop listening on an address and take its path away; what is systemd's is left as it is. Sessions go on."""
         found = self._open.pop(name, None)
         if found is None:
             return
-        if found.address.path is not None:
-            with contextlib.suppress(FileNotFoundError):
-                found.address.path.unlink()
-        found.socket.close()
+        held = _held(found)
+        found.socket.detach()
+        if held.ours:
+            _remove(held)
+        else:
+            self._spare[held.place] = held
+
+    def close_unasked(self) -> list[str]:
+        """Close those that were there and that nobody asked for, systemd's excepted; gives their places."""
+        closed = [held for held in self._spare.values() if held.ours]
+        for held in closed:
+            del self._spare[held.place]
+            _remove(held)
+        return [held.place for held in closed]
+
+    def unasked(self) -> set[str]:
+        """The places of systemd's sockets that nobody asks for."""
+        return {held.place for held in self._spare.values() if not held.ours}
+
+    def held(self) -> tuple[HeldSocket, ...]:
+        """All sockets, as the next program is to find them."""
+        return (*map(_held, self._open.values()), *self._spare.values())
+
+    def _take_up(self, address: Address) -> OpenSocket | None:
+        """A socket that is there already. Raises OSError where a name does not resolve."""
+        for place in _places(address) if self._spare else ():
+            held = self._spare.pop(place, None)
+            if held is not None:
+                return OpenSocket(address, socket.socket(fileno=held.descriptor), held.ours)
+        return None
+
+
+def place_of(sock: socket.socket) -> str:
+    """Where a socket listens, as it says itself: a path, or a numeric address and port."""
+    name = sock.getsockname()
+    return os.fsdecode(name) if sock.family == socket.AF_UNIX else _numeric(name)
+
+
+def _places(address: Address) -> list[str]:
+    if address.path is not None:
+        return [str(address.path)]
+    host, port = address.tcp or ("", 0)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [_numeric(where) for _, _, _, _, where in found]
+
+
+def _numeric(where: Any) -> str:
+    host, port, *_ = where
+    return f"{host}:{port}"
+
+
+def _held(opened: OpenSocket) -> HeldSocket:
+    # A Unix socket of ours says the name under which it was hidden until it listened.
+    path = opened.address.path
+    place = str(path) if path is not None else place_of(opened.socket)
+    return HeldSocket(descriptor=opened.socket.fileno(), place=place, ours=opened.ours)
+
+
+def _remove(held: HeldSocket) -> None:
+    if held.place.startswith("/"):
+        Path(held.place).unlink(missing_ok=True)
+    socket.close(held.descriptor)
+
+
+def _bind(address: Address) -> socket.socket:
+    return _bind_unix(address.path) if address.path is not None else _bind_tcp(address.tcp or ("", 0))
 
 
 def _bind_unix(path: Path) -> socket.socket:
@@ -159,8 +237,9 @@ def _bind_tcp(address: tuple[str, int]) -> socket.socket:
     return sock
 
 
-def remove_stale(settings: ProxySettings) -> None:
-    """Take away the sockets that an earlier proxy left behind. Only for whoever holds the lock."""
+def remove_stale(settings: ProxySettings, held: Iterable[HeldSocket] = ()) -> None:
+    """Take away the sockets that an earlier proxy left behind, but for those held. Only for whoever holds the lock."""
+    kept = {one.place for one in held}
     for listener in settings.listeners:
         if not listener.is_per_database:
             continue
@@ -168,5 +247,5 @@ def remove_stale(settings: ProxySettings) -> None:
         if "*" in str(pattern.parent):
             continue
         for path in pattern.parent.glob(pattern.name):
-            if stat.S_ISSOCK(path.lstat().st_mode):
+            if stat.S_ISSOCK(path.lstat().st_mode) and str(path) not in kept:
                 path.unlink(missing_ok=True)

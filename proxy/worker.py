@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 
 import structlog
 import uvloop
-from pydantic import ValidationError
 
 from proxy.access import Policy
 from proxy.certificate import Certificate
+from proxy.channel import understand
 from proxy.counters import Counters
 from proxy.directory import Credential, to_wire
 from proxy.errors import ChannelError, ProxyError
@@ -30,7 +30,20 @@ from proxy.listener import accept, identify, identify_by_role
 from proxy.listing import record_of
 from proxy.logs import configure_logging
 from proxy.messages import AskSessions, EndSessions, Rejected, Report, SessionsPart
-from proxy.orders import Applied, Change, Drain, FromParent, Listen, Serve, Start, Unlisten
+from proxy.orders import (
+    Applied,
+    Change,
+    Drain,
+    FromParent,
+    Listen,
+    Order,
+    Ready,
+    Retire,
+    SayReady,
+    Serve,
+    Start,
+    Unlisten,
+)
 from proxy.renewer import LOOK_SECONDS, Renewer
 from proxy.session import Session
 from proxy.shared.pool import Pools
@@ -60,6 +73,7 @@ class Worker:
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._group: asyncio.TaskGroup | None = None
         self._empty = asyncio.Event()
+        self._retiring = False
         self._reported = Counters()
         self._looking: list[asyncio.Task[None]] = []  # after sessions, now and then
 
@@ -93,26 +107,34 @@ class Worker:
         self._lines.put_nowait(line)
 
     async def _obey(self) -> None:
-        """Do what the parent says, line by line and in order."""
+        """Do what the parent says, line by line and in order, until there is nothing left but to drain."""
         while (line := await self._lines.get()) is not None:
             try:
-                order = FromParent.validate_json(line)
-            except ValidationError as error:
-                raise ChannelError(f"the parent says what no worker knows: {error}") from None
+                order = understand(FromParent, line)
+            except ChannelError as error:  # the parent was upgraded to what this version does not know
+                log.error("parent not understood", error=str(error))  # noqa: TRY400
+                return
             if isinstance(order, Drain):
                 return
-            if isinstance(order, Start):
-                self._start(order)
-            elif isinstance(order, Listen):
-                await self._listen(order)
-            elif isinstance(order, AskSessions | EndSessions):
-                await self._answer(order)
-            elif isinstance(order, Unlisten):
-                server = self._servers.pop(order.name, None)
-                if server is not None:
-                    server.close()
-            else:
-                self._apply(order)
+            await self._do(order)
+
+    async def _do(self, order: Order) -> None:
+        if isinstance(order, Start):
+            self._start(order)
+        elif isinstance(order, Serve | Change):
+            self._apply(order)
+        elif isinstance(order, Listen):
+            await self._listen(order)
+        elif isinstance(order, AskSessions | EndSessions):
+            await self._answer(order)
+        elif isinstance(order, Unlisten):
+            server = self._servers.pop(order.name, None)
+            if server is not None:
+                server.close()
+        elif isinstance(order, SayReady):
+            self._say(to_wire(Ready()))
+        elif isinstance(order, Retire):
+            await self._retire()
 
     def _start(self, order: Start) -> None:
         assert self._group is not None  # noqa: S101 -- orders come after `run` has begun
@@ -192,11 +214,25 @@ class Worker:
             self._sessions.pop(session, None)
             if not self._sessions:
                 self._empty.set()
+                if self._retiring:
+                    self._lines.put_nowait(None)
+
+    async def _retire(self) -> None:
+        """No new sessions; those that are open stay for as long as they like, and the last one ends this worker."""
+        self._close_servers()
+        await asyncio.sleep(0)  # whoever was accepted before has its session begun by then
+        self._retiring = True
+        if not self._sessions:
+            self._lines.put_nowait(None)
+
+    def _close_servers(self) -> None:
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
 
     async def _drain(self) -> None:
         """No new sessions; those that are open get their time, and then an error between two commands."""
-        for server in self._servers.values():
-            server.close()
+        self._close_servers()
         if not self._sessions or self._floor is None:
             return
         log.info("worker draining", sessions=len(self._sessions))

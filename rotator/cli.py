@@ -113,11 +113,22 @@ def proxy(
     runtime_dir: RuntimeDirOption = None,
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
+    only_check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Only say whether it could start; exit code 2: the configuration is wrong."
+        ),
+    ] = False,
 ) -> None:
-    """Serve clients alone; `valkeeper serve` publishes to it."""
+    """Serve clients alone; `valkeeper serve` publishes to it. SIGHUP: take up a new version and configuration."""
     from proxy.parent import run  # noqa: PLC0415  the other commands need none of it
+    from proxy.reload import check  # noqa: PLC0415
 
     settings = _settings(config, proxy__runtime_dir=runtime_dir, log__level=log_level, log__format=log_format)
+    if only_check:
+        check(settings.proxy)
+        _out.print("the configuration is right")
+        return
     raise typer.Exit(run(settings.proxy, settings.log.level, settings.log.format, settings.access.roles))
 
 

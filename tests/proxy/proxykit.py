@@ -276,23 +276,30 @@ class Publisher:
 class Proxy:
     """The real parent and its workers."""
 
-    def __init__(self, settings, log_file, publisher, *, roles=(), log_level="debug"):
+    def __init__(
+        self, settings, log_file, publisher, command=None, *, roles=(), log_level="debug", **process
+    ):
         self.publisher = publisher
         self.settings = ProxySettings.model_validate(settings)
         self._log_file = log_file
-        # What the command line does, with settings that hold no secret.
-        code = (
-            "import json, sys; from proxy.parent import run; from proxy.roles import Role; "
-            "from proxy.settings import ProxySettings; "
-            "settings, roles = ProxySettings.model_validate_json(sys.argv[1]), json.loads(sys.argv[2]); "
-            "sys.exit(run(settings, sys.argv[3], roles=tuple(map(Role.model_validate, roles))))"
-        )
-        with log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", code, json.dumps(settings, default=str), json.dumps(roles), log_level],
-                stderr=log,
-                stdin=subprocess.DEVNULL,
+        if command is None:
+            # What the command line does, with settings that hold no secret.
+            code = (
+                "import json, sys; from proxy.parent import run; from proxy.roles import Role; "
+                "from proxy.settings import ProxySettings; "
+                "settings, roles = ProxySettings.model_validate_json(sys.argv[1]), json.loads(sys.argv[2]); "
+                "sys.exit(run(settings, sys.argv[3], roles=tuple(map(Role.model_validate, roles))))"
             )
+            command = [
+                sys.executable,
+                "-c",
+                code,
+                json.dumps(settings, default=str),
+                json.dumps(roles),
+                log_level,
+            ]
+        with log_file.open("ab") as log:
+            self.process = subprocess.Popen(command, stderr=log, stdin=subprocess.DEVNULL, **process)
 
     def serve(self, *databases, credentials=None):
         """Publish these databases with the managed user `app`, in a version never used before, until all serve them."""
@@ -345,7 +352,8 @@ class Proxy:
             assert secret not in text
 
     def workers(self):
-        dead = {event["worker"] for event in self.events("worker died")}
+        ends = self.events("worker died") + self.events("old worker ended")
+        dead = {event["worker"] for event in ends}
         return [event["worker"] for event in self.events("worker started") if event["worker"] not in dead]
 
     def stop(self, patience=PATIENCE):
