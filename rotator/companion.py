@@ -60,6 +60,16 @@ class Companion:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 
+    def reload(self, connected: Iterable[int]) -> None:
+        """Have the proxy take up a new version and configuration; no client notices.
+
+        Args:
+            connected: process ids of the proxies on the directory socket. One that is not there yet starts anew anyway.
+        """
+        for pid in connected:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGHUP)
+
     async def stopped(self, within: float) -> None:
         """Wait until the proxy has ended, whoever started it, for so many seconds at most."""
         with contextlib.suppress(TimeoutError):

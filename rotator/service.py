@@ -75,9 +75,11 @@ async def _run(
     companion: Companion | None,
 ) -> None:
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
     service = Service(settings, events)
+    loop.add_signal_handler(signal.SIGHUP, service.reload_proxy, companion)
     await service.run(folder, listening, companion, stop)
 
 
@@ -197,6 +199,14 @@ class Service:
         finally:
             self._sessions.close()
         _log.info("service_stopped")
+
+    def reload_proxy(self, companion: Companion | None) -> None:
+        """Pass SIGHUP on to the proxy beside this service, which reloads; the service itself can be restarted."""
+        _log.info(
+            "reload_asked", proxy=companion is not None, service="restart it for new settings of its own"
+        )
+        if companion is not None:
+            companion.reload({proxy.peer.pid for proxy in self._publisher.proxies})
 
     async def discover(self) -> Inventory:
         """Look at everything once, and serve what was found."""
