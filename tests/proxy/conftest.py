@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.proxy.proxykit import Proxy, Publisher, Server, credential, database, directory, free_port
+from tests.proxy.proxykit import Proxy, Publisher, Server, credential, database, directory, free_port, token
+from tests.proxy.reloadable import Reloadable
 from tests.proxy.tlskit import ANYTHING, BACKEND, TlsDoor, write_certificate
 
 
@@ -74,6 +75,22 @@ def own_proxy(start_proxy, publisher, server):
     """A proxy for tests that count, kill or stop: it serves `orders` with the managed user `app`."""
     publisher.publish(directory(database(server), credentials=[credential()]))
     return start_proxy().wait_for()
+
+
+@pytest.fixture
+def start_reloadable(short_dir, publisher, server):
+    """Start the real command line with a configuration of the test's own; it serves `orders` with the user `app`."""
+    publisher.publish(directory(database(server), credentials=[credential(version=token())]))
+    started = []
+
+    def start(**settings):
+        started.append(Reloadable(short_dir, publisher, **settings).wait_for())
+        return started[0]
+
+    yield start
+    assert started[0].stop() == 0
+    started[0].check_log()
+    assert not started[0].events("worker died")
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,9 @@
 
 import functools
 import itertools
-import json
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -18,10 +16,7 @@ import pytest
 from proxy.messages import Hello
 from tests.proxy.proxykit import (
     PATIENCE,
-    Proxy,
     credential,
-    database,
-    directory,
     eventually,
     free_port,
     token,
@@ -31,41 +26,6 @@ ENDED = b"-ERR valkeeper: it is time\r\n"
 RETIRED = b"-ERR valkeeper: the password that opened this connection was retired; connect again\r\n"
 OWN = b"AUTH legacy legacy-password\r\n"
 GOING = b"-ERR valkeeper: the proxy is shutting down; connect again\r\n"
-
-
-class Reloadable(Proxy):
-    """The real command line, with a configuration that a test may change."""
-
-    def __init__(self, folder, publisher, **settings):
-        self._file = folder / "valkeeper.yaml"
-        self._defaults = {"runtime_dir": str(folder), "drain_timeout": "200ms"}
-        self.configure(**settings)
-        command = [sys.executable, "-m", "rotator.cli", "proxy", "--config", str(self._file)]
-        super().__init__({"runtime_dir": str(folder)}, folder / "proxy.log", publisher, command)
-
-    def configure(self, **settings):
-        self._file.write_text(json.dumps({"proxy": self._defaults | settings, "log": {"level": "info"}}))
-
-    def hang_up(self, news="old workers relieved"):
-        """Send SIGHUP, and give the log's line that says what came of it."""
-        before = len(self.events(news))
-        self.process.send_signal(signal.SIGHUP)
-        return eventually(lambda: self.events(news)[before:], what=news, patience=30)[0]
-
-
-@pytest.fixture
-def start(short_dir, publisher, server):
-    publisher.publish(directory(database(server), credentials=[credential(version=token())]))
-    started = []
-
-    def start(**settings):
-        started.append(Reloadable(short_dir, publisher, **settings).wait_for())
-        return started[0]
-
-    yield start
-    assert started[0].stop() == 0
-    started[0].check_log()
-    assert not started[0].events("worker died")
 
 
 def logged_in(proxy, words=b"AUTH app x\r\n", replies=b"+OK\r\n"):
@@ -129,13 +89,13 @@ class Crowd:
         assert self._failures == []
 
 
-def test_nobody_is_refused_cut_or_answered_wrongly_while_it_is_reloaded(start, server):
+def test_nobody_is_refused_cut_or_answered_wrongly_while_it_is_reloaded(start_reloadable, server):
     port = free_port()
     listeners = [
         {"unix": "{runtime_dir}/{database}.sock"},
         {"tcp": f"127.0.0.1:{port}", "database": "orders"},
     ]
-    proxy = start(listeners=listeners, limits={"new_per_second": None})
+    proxy = start_reloadable(listeners=listeners, limits={"new_per_second": None})
     key = token().encode()
 
     def come_and_go(connect):
@@ -186,8 +146,8 @@ def test_nobody_is_refused_cut_or_answered_wrongly_while_it_is_reloaded(start, s
     assert not [event for event in proxy.events() if event["level"] == "error"]
 
 
-def test_who_waits_is_served_by_the_new_workers_and_who_has_not_spoken_by_the_old_ones(start):
-    proxy = start()
+def test_who_waits_is_served_by_the_new_workers_and_who_has_not_spoken_by_the_old_ones(start_reloadable):
+    proxy = start_reloadable()
     [old] = eventually(proxy.workers)
     with proxy.socket() as silent:
         eventually(lambda: proxy.publisher.sessions()[0], what="the session")
@@ -204,7 +164,7 @@ def test_who_waits_is_served_by_the_new_workers_and_who_has_not_spoken_by_the_ol
     eventually(lambda: proxy.events("old worker ended"))
 
 
-def test_what_would_not_start_changes_nothing_and_what_would_is_served(start):
+def test_what_would_not_start_changes_nothing_and_what_would_is_served(start_reloadable):
     gone, changed, new = (free_port() for _ in range(3))
 
     def listeners(*ports, **more):
@@ -219,7 +179,7 @@ def test_what_would_not_start_changes_nothing_and_what_would_is_served(start):
             sock.shutdown(socket.SHUT_WR)
             return rest_of(sock)
 
-    proxy = start(listeners=listeners(gone, changed))
+    proxy = start_reloadable(listeners=listeners(gone, changed))
     workers = eventually(proxy.workers)
     proxy.configure(workers=0)
     event = proxy.hang_up("reload failed, the proxy goes on as before")
@@ -244,9 +204,9 @@ def test_what_would_not_start_changes_nothing_and_what_would_is_served(start):
         say_at(gone)
 
 
-def test_old_workers_are_told_asked_counted_and_drained_as_before(start, publisher):
+def test_old_workers_are_told_asked_counted_and_drained_as_before(start_reloadable, publisher):
     made, later = datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 1, 2, tzinfo=UTC)
-    proxy = start()
+    proxy = start_reloadable()
     key = credential(version=token()).model_copy(update={"made": made})
     publisher.update(credentials=(key,))
     publisher.acknowledged(publisher.directory.version)
