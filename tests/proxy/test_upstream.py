@@ -104,3 +104,21 @@ async def test_a_connection_to_a_database_is_kept_alive(server):
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
     upstream.close()
+
+
+async def test_every_dial_asks_anew_where_the_database_is(server, monkeypatch):
+    """As after a failover, which gives a name another address."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server.folder / "cert.pem", server.folder / "key.pem")
+    port, addresses, resolve = free_port(), ["127.0.0.1", "127.0.0.2"], socket.getaddrinfo
+
+    def getaddrinfo(host, *rest, **options):
+        return resolve(leads_to if host == "database.example" else host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    tls = Tls(ca_file=str(server.ca_file), server_name="localhost")
+    async with await asyncio.start_server(lambda *_: None, addresses, port, ssl=context):
+        for leads_to in (*addresses, *addresses):
+            upstream = await dial("database.example", port, tls)
+            assert upstream.transport.get_extra_info("peername") == (leads_to, port)
+            upstream.close()
