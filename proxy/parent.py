@@ -282,7 +282,7 @@ class Parent:
 
     def _close_unasked(self) -> None:
         """Close what only an earlier configuration asked for, and name what systemd made for nobody."""
-        for place in self._sockets.close_unasked():
+        for place in self._sockets.close_unasked(wanted(self._settings, self._directory)):
             log.info("listener closed", address=place)
         # As long as no database is known, a socket may still turn out to be one's.
         if self._directory.version or not any(one.is_per_database for one in self._settings.listeners):

@@ -141,9 +141,12 @@ class Sockets:
         else:
             self._spare[held.place] = held
 
-    def close_unasked(self) -> list[str]:
-        """Close those that were there and that nobody asked for, systemd's excepted; gives their places."""
-        closed = [held for held in self._spare.values() if held.ours]
+    def close_unasked(self, asked: Iterable[Address]) -> list[str]:
+        """Close those that were there and that nobody asks for, systemd's excepted; gives their places."""
+        if not any(held.ours for held in self._spare.values()):
+            return []
+        kept = {place for address in asked for place in _places(address)}
+        closed = [held for held in self._spare.values() if held.ours and held.place not in kept]
         for held in closed:
             del self._spare[held.place]
             _remove(held)
@@ -158,7 +161,7 @@ class Sockets:
         return (*map(_held, self._open.values()), *self._spare.values())
 
     def _take_up(self, address: Address) -> OpenSocket | None:
-        """A socket that is there already. Raises OSError where a name does not resolve."""
+        """A socket that is there already."""
         for place in _places(address) if self._spare else ():
             held = self._spare.pop(place, None)
             if held is not None:
@@ -173,10 +176,14 @@ def place_of(sock: socket.socket) -> str:
 
 
 def _places(address: Address) -> list[str]:
+    """Where a socket may listen that serves an address; nowhere if its name does not resolve."""
     if address.path is not None:
         return [str(address.path)]
     host, port = address.tcp or ("", 0)
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror:
+        return []
     return [_numeric(where) for _, _, _, _, where in found]
 
 

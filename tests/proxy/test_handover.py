@@ -117,11 +117,12 @@ async def test_a_link_goes_on_in_the_middle_of_a_line_and_behind_a_full_buffer()
 
 def test_sockets_that_are_there_are_used_and_those_that_nobody_asks_for_closed(short_dir):
     first = Sockets()
-    port = free_port()
+    port, other = free_port(), free_port()
     by_path = Address(short_dir / "a.sock", None, None, None)
     first.open(by_path)
     first.open(Address(short_dir / "b.sock", None, None, None))
     first.open(Address(None, ("127.0.0.1", port), None, None))
+    first.open(Address(None, ("127.0.0.1", other), None, None))
     held = first.held()
     for opened in first:
         opened.socket.detach()  # as in the next program, which knows the numbers alone
@@ -129,9 +130,11 @@ def test_sockets_that_are_there_are_used_and_those_that_nobody_asks_for_closed(s
     assert second.open(by_path).socket.fileno() == held[0].descriptor
     by_name = second.open(Address(None, ("localhost", port), "orders", "app"))
     assert by_name.socket.getsockname() == ("127.0.0.1", port)
-    assert second.close_unasked() == [str(short_dir / "b.sock")]
+    by_name_too = Address(None, ("localhost", other), None, None)  # not opened yet, and not given up
+    assert second.close_unasked([by_name_too]) == [str(short_dir / "b.sock")]
+    second.open(by_name_too)
     assert not (short_dir / "b.sock").exists()
-    assert second.held() == (held[0], held[2])
+    assert second.held() == (held[0], held[2], held[3])
     for opened in second:
         second.close(opened.address.name)
     assert not by_path.path.exists()

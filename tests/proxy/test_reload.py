@@ -1,5 +1,6 @@
 """SIGHUP: the proxy takes up a new version and configuration, and nobody who is connected, or waits to be, notices."""
 
+import fcntl
 import functools
 import itertools
 import os
@@ -228,6 +229,8 @@ def test_old_workers_are_told_asked_counted_and_drained_as_before(start_reloadab
             assert rest_of(retired) == rest_of(new) == RETIRED
             assert pings(stays)
             publisher.counters("orders", lambda counts: counts.ends == {"killed": 1, "retired": 2})
+            with (proxy.settings.control_dir / "proxy.lock").open() as lock, pytest.raises(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             for what in ("cmdline", "environ"):
                 assert b"app-current" not in Path(f"/proc/{proxy.process.pid}/{what}").read_bytes()
             with logged_in(proxy) as newest:
