@@ -56,8 +56,8 @@ def notify(*news: str) -> None:
     if not path:
         return
     address = "\0" + path[1:] if path.startswith("@") else path
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        try:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.sendto("\n".join(news).encode(), address)
-        except OSError as error:
-            log.warning("service manager not told", news=news, error=error.strerror)
+    except OSError as error:
+        log.warning("service manager not told", news=news, error=error.strerror)
