@@ -74,19 +74,22 @@ class Admission:
         with _counted(self._databases, database):
             yield
 
-    async def turn(self, database: str, patience: float) -> None:
+    async def turn(self, database: str, patience: float) -> bool:
         """Wait until a new connection may go to a database, so that all who reconnect at once come one by one.
 
         Args:
             database: its name.
             patience: the most seconds to wait.
 
+        Returns:
+            True where it had to wait.
+
         Raises:
             StormError: its turn would not come in time.
         """
         rate = self._limits.new_per_second
         if rate is None:
-            return
+            return False
         now = self._clock()
         due = max(self._turns.get(database, 0.0), now - max(_BURST_SECONDS - 1 / rate, 0.0))
         wait = due - now
@@ -98,6 +101,7 @@ class Admission:
         self._turns[database] = due + 1 / rate
         if wait > 0:
             await asyncio.sleep(wait)
+        return wait > 0
 
 
 @contextmanager

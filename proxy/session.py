@@ -316,8 +316,8 @@ class Session(Visitor):
     async def _own(self, begin: Begin, database: Database) -> None:
         """Serve the client over a connection of its own."""
         admission = self._floor.admission
-        await admission.turn(database.name, self._floor.settings.connect_timeout)
-        if has_hung_up(self.transport):  # who gave up meanwhile is no burden to the database
+        waited = await admission.turn(database.name, self._floor.settings.connect_timeout)
+        if waited and has_hung_up(self.transport):  # who gave up meanwhile is no burden to the database
             self.transport.abort()
             return
         await self._connect(begin, database)

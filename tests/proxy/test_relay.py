@@ -100,6 +100,14 @@ def test_a_client_that_stops_inside_a_command_gets_the_replies_before_it(way):
     assert way.say(b"AUTH app x\r\nPING\r\n*2\r\n$4\r\nEC") == b"+OK\r\n+PONG\r\n"
 
 
+def test_a_client_that_hangs_up_at_once_has_its_commands_done(way, server, key):
+    for _ in range(20):
+        with way.socket() as sock:
+            sock.sendall(b"AUTH app x\r\n" + encode((b"RPUSH", key.encode(), b"done")))
+    with server.client() as admin:
+        eventually(lambda: admin.llen(key) == 20)
+
+
 def test_a_blocked_client_that_goes_takes_nothing_along(way, server, key):
     with way.socket() as sock:
         sock.sendall(b"AUTH app x\r\nBLPOP %b 0\r\n" % key.encode())
