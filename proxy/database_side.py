@@ -11,7 +11,7 @@ from proxy.resp import reply_end
 if TYPE_CHECKING:
     from proxy.relay import Relay
 
-__all__ = ["DatabaseSide", "LastReplies", "Unheard"]
+__all__ = ["DatabaseSide", "LastReplies", "Unheard", "say_no_more"]
 
 _OK = b"+OK\r\n"
 _HANGS_UP = b"-ERR Protocol error"
@@ -141,3 +141,16 @@ class Unheard(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
         """Tell the relay."""
         self._relay.database_lost()
+
+
+def say_no_more(transport: asyncio.Transport) -> None:
+    """End the one half of a TLS connection: the other side may still answer. Does nothing while bytes wait to be written.
+
+    The transports have no such call. Below TLS 1.3 the other side may take it for the end of both halves; Redis does not.
+    """
+    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    if tls is None or transport.get_write_buffer_size():
+        return
+    with contextlib.suppress(ssl.SSLError):  # it would wait for the other half's end
+        tls.unwrap()
+    transport.writelines(())  # has uvloop send what the SSL object wrote

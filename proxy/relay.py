@@ -3,11 +3,12 @@
 At most `HIGH_WATER` and what the loop reads at once (256 KiB) wait in each direction: a side that cannot be written to
 stops the other from being read.
 
-Endings. A database whose client has gone must not be cut off at once, or replies under way would be lost; and asyncio
-cannot half-close TLS. So the relay says QUIT behind the client's last whole command: the database delivers everything
-before it, says +OK, and hangs up. That +OK is kept from the client, and an error that ends a session from outside takes
-its place, which is by construction between two replies. Where no QUIT fits (the client stopped inside a command) or it
-goes unanswered (a blocked client), silence ends the wait.
+Endings. A database whose client sends no more must not be cut off at once, or replies under way would be lost. So the
+relay says QUIT behind the client's last whole command: the database delivers everything before it, says +OK, and hangs up.
+That +OK is kept from the client, and an error that ends a session from outside takes its place, which is by construction
+between two replies. Where no QUIT fits (the client stopped inside a command) or it goes unanswered (a blocked client),
+silence ends the wait: then the database is told that no more will come, and does what it does with a client of its own
+that ends so. Where the client cannot even read any more, it is told so at once.
 
 Where the database hangs up unasked, a client that waits for an answer reads an error, unless that might end up inside a
 reply. One that waits for none is hung up on as by Redis: an error that nobody asked for confuses clients.
@@ -16,9 +17,10 @@ reply. One that waits for none is hung up on as by Redis: an error that nobody a
 import asyncio
 from collections.abc import Callable
 
-from proxy.database_side import DatabaseSide, LastReplies, Unheard
+from proxy.database_side import DatabaseSide, LastReplies, Unheard, say_no_more
 from proxy.farewell import Farewell
 from proxy.interlude import Interlude
+from proxy.keepalive import has_hung_up
 from proxy.scanner import CommandScanner
 
 __all__ = ["HIGH_WATER", "Relay"]
@@ -29,10 +31,8 @@ HIGH_WATER = 256 * 1024
 _QUIT = b"*1\r\n$4\r\nQUIT\r\n"
 _PING = b"*1\r\n$4\r\nPING\r\n"
 _PATIENCE = 10.0  # seconds without a byte that a database may take to finish what the client asked for
-_BLOCKED_PATIENCE = (
-    0.25  # the same for a command that may wait for ever; Redis itself would free the client at once
-)
-_CLOSE_SECONDS = 10.0  # how long a database may take to read the last of it
+_BLOCKED_PATIENCE = 0.25  # the same for a command that may wait for ever, or that will never be whole
+_CLOSE_SECONDS = 10.0  # how long a database may take to read the last of it, or to answer it
 _BLOCKING = frozenset(
     b"BLPOP BRPOP BLMOVE BLMPOP BRPOPLPUSH BZPOPMIN BZPOPMAX BZMPOP XREAD XREADGROUP WAIT WAITAOF MONITOR".split()
 )
@@ -66,6 +66,7 @@ class Relay:
         "_error",
         "_held_up",
         "_interlude",
+        "_last_chance",
         "_lost",
         "_on_closed",
         "_on_parted",
@@ -114,6 +115,7 @@ class Relay:
         self._database_side = DatabaseSide(self)
         self._interlude: Interlude | None = None
         self._held_up = False  # the client has said something during an interlude
+        self._last_chance = False  # the database knows that no more will come
         self._on_parted: Callable[[bytes], None] | None = None
         self._parted = False  # the client is somebody else's now
 
@@ -264,7 +266,10 @@ class Relay:
             self._finish_after_client()
 
     def _finish_after_client(self) -> None:
-        self._finish(b"", self._last_patience())
+        if self._eof and has_hung_up(self.client):
+            self.client.abort()  # nobody reads what is still to be answered
+        else:
+            self._finish(b"", self._last_patience())
 
     def _last_patience(self) -> float:
         scanner = self.scanner
@@ -311,12 +316,13 @@ class Relay:
             self._watch(self._patience)
 
     def _hang_up(self) -> None:
-        if self.scanner.mode.silenced and not self.database.is_closing():
-            # It may only be busy: what it was asked for is still to be done, so it gets an end of file and no reset.
-            self.database.close()
-            self._watch(_CLOSE_SECONDS)
-        else:
+        if self._error or self._last_chance:
             self.database.abort()
+            return
+        # It may only be busy: what it was asked for is still to be done, and answered, so it gets an end of file and no reset.
+        self._last_chance = True
+        say_no_more(self.database)
+        self._watch(_CLOSE_SECONDS)
 
     def _progress(self) -> tuple[int, int]:
         """Differs as long as the database answers, or takes what it was sent."""

@@ -100,6 +100,14 @@ def test_a_client_that_stops_inside_a_command_gets_the_replies_before_it(way):
     assert way.say(b"AUTH app x\r\nPING\r\n*2\r\n$4\r\nEC") == b"+OK\r\n+PONG\r\n"
 
 
+def test_the_replies_before_half_a_command_are_waited_for(way):
+    """However long the database is busy, it is not cut off: it hears that no more will come, and answers what came."""
+    busy = b"local function now() local t = redis.call('TIME') return t[1] + t[2] / 1e6 end"
+    busy += b" local began = now() while now() - began < 0.6 do end return 'done'"
+    said = b"AUTH app x\r\n" + encode((b"EVAL", busy, b"0")) + b"PING\r\n*2\r\n$4\r\nECHO\r\n$10\r\nabc"
+    assert way.say(said) == b"+OK\r\n$4\r\ndone\r\n+PONG\r\n"
+
+
 def test_a_client_that_hangs_up_at_once_has_its_commands_done(way, server, key):
     for _ in range(20):
         with way.socket() as sock:
@@ -108,13 +116,16 @@ def test_a_client_that_hangs_up_at_once_has_its_commands_done(way, server, key):
         eventually(lambda: admin.llen(key) == 20)
 
 
-def test_a_blocked_client_that_goes_takes_nothing_along(way, server, key):
+@pytest.mark.parametrize("more", [b"", b"PING\r\n"])
+def test_a_blocked_client_that_goes_takes_nothing_along(way, server, key, more):
     with way.socket() as sock:
-        sock.sendall(b"AUTH app x\r\nBLPOP %b 0\r\n" % key.encode())
+        sock.sendall(b"AUTH app x\r\nBLPOP %b 0\r\n" % key.encode() + more)
         with server.client() as client:
             eventually(lambda: any(entry["cmd"] == "blpop" for entry in client.client_list()))
             sock.close()
-            eventually(lambda: not any(entry["cmd"] == "blpop" for entry in client.client_list()))
+            eventually(
+                lambda: not any(entry["cmd"] == "blpop" for entry in client.client_list()), patience=5.0
+            )
             client.rpush(key, "v")
             assert client.llen(key) == 1
 
