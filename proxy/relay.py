@@ -278,6 +278,9 @@ class Relay:
 
     def _finish(self, error: bytes, patience: float) -> None:
         if self.finishing:
+            if error and not (self._error or self._client_gone or self._database_gone):
+                self._error = error  # a client that only reads on is not to stay for ever
+                self._watch(patience)
             return
         self.finishing = True
         self._error = error

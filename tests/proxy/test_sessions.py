@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import time
 from contextlib import ExitStack
 
@@ -136,6 +137,15 @@ def test_a_blocked_client_reads_why_it_ends(own_proxy):
         assert sock.recv(7) == b"+PONG\r\n"
         own_proxy.publisher.end_sessions(only(own_proxy).id)
         assert everything(sock) == ENDED
+
+
+def test_a_client_that_sends_no_more_and_does_not_read_either_can_be_ended(own_proxy):
+    with own_proxy.socket() as sock:
+        sock.sendall(b"AUTH app x\r\n" + b"ECHO " + b"x" * 60000 + b"\r\n")
+        sock.sendall((b"ECHO " + b"x" * 60000 + b"\r\n") * 50)
+        sock.shutdown(socket.SHUT_WR)
+        own_proxy.publisher.end_sessions(only(own_proxy, state="ending").id)
+        eventually(lambda: not own_proxy.publisher.sessions()[0], what="the session's end")
 
 
 @pytest.mark.parametrize("said", [b"", b"*2\r\n$4\r\nAUTH\r\n"])
