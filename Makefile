@@ -9,7 +9,7 @@ DURATION ?=
 
 BENCH := $(if $(CASES),--cases "$(CASES)") $(if $(TARGETS),--targets "$(TARGETS)") $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(JSON),--json $(JSON))
 
-.PHONY: help demo test bench simulate explore rivals crash-matrix fuzz lint format check coverage docs clean
+.PHONY: help demo test bench simulate explore rivals crash-matrix fuzz faults lint format check coverage docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ crash-matrix: .venv/installed ## Kill the service at every AWS call of a rotatio
 fuzz: .venv/installed ## Fuzz framing and logins beside Redis (SECONDS=60 SEED=0; CASE=7 runs one stream again)
 	@deploy/ensure-redis
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) --seed $(or $(SEED),0) $(if $(CASE),--case $(CASE))
+
+faults: .venv/installed ## Break the wires before and behind the proxy at every byte (ten minutes)
+	@deploy/ensure-redis
+	@$(BIN)/python -m tests.faults
 
 lint: .venv/installed ## Check formatting, style and types
 	$(BIN)/ruff format --check .
