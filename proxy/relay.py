@@ -62,6 +62,7 @@ class Relay:
         "_client_gone",
         "_database_gone",
         "_database_side",
+        "_deaf",
         "_eof",
         "_error",
         "_held_up",
@@ -73,6 +74,7 @@ class Relay:
         "_parted",
         "_patience",
         "_pauses",
+        "_slow",
         "_timer",
         "client",
         "cut",
@@ -118,6 +120,8 @@ class Relay:
         self._last_chance = False  # the database knows that no more will come
         self._on_parted: Callable[[bytes], None] | None = None
         self._parted = False  # the client is somebody else's now
+        self._slow = False  # the client does not read as fast as the database answers
+        self._deaf = False  # the database has hung up, and there may be more to read from it
 
     @property
     def commands(self) -> int:
@@ -163,12 +167,33 @@ class Relay:
         if self._pauses == 0 and not self.client.is_closing():
             self.client.resume_reading()
 
+    def slow(self, is_slow: bool) -> None:
+        """Whether the database is not to be read, because the client is slow."""
+        self._slow = is_slow
+        if self.database.is_closing():
+            return
+        if is_slow:
+            self.database.pause_reading()
+        else:
+            self.database.resume_reading()
+
+    def send(self, commands: bytes) -> None:
+        """Pass commands on to the database.
+
+        Not to one that has hung up: a write that fails ends the connection, with all that was not read from it yet, which
+        is much where the client is slow.
+        """
+        if self._slow and not self._deaf:
+            self._deaf = has_hung_up(self.database)
+        if not self._deaf:
+            self.database.write(commands)
+
     def pass_found(self, command: bytes) -> None:
         """Send this in place of the command that the scanner stopped at, and then what came behind it."""
         self.scanner.take()
         if self.finishing:
             return
-        self.database.write(command)
+        self.send(command)
         if self.scanner.mode.has_quit:
             # Redis reads nothing behind it, and what is written to a closed connection could cost the client its +OK.
             self._finish_after_client()
@@ -178,7 +203,7 @@ class Relay:
     def _pass_held(self) -> None:
         passed = self.scanner.go_on()
         if passed:
-            self.database.write(passed)
+            self.send(passed)
         if self._eof and self.scanner.found is None:
             self._finish_after_client()
 
@@ -297,7 +322,7 @@ class Relay:
         self._database_side = last
         self.database.set_protocol(last)
         if can_quit:
-            self.database.write(_QUIT)
+            self.send(_QUIT)
 
     def _watch(self, patience: float) -> None:
         """Give up on a database that says nothing for `patience` seconds."""
@@ -366,12 +391,11 @@ class Relay:
 class _ClientSide(asyncio.Protocol):
     """What the client's transport calls."""
 
-    __slots__ = ("_database", "_relay", "_scanner")
+    __slots__ = ("_relay", "_scanner")
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
         self._scanner = relay.scanner
-        self._database = relay.database
 
     def data_received(self, data: bytes) -> None:
         relay = self._relay
@@ -380,7 +404,7 @@ class _ClientSide(asyncio.Protocol):
             return
         passed = self._scanner.feed(data)
         if passed:
-            self._database.write(passed)
+            relay.send(passed)
         if self._scanner.stopped:
             relay.stopped()
 
@@ -389,12 +413,10 @@ class _ClientSide(asyncio.Protocol):
         return True
 
     def pause_writing(self) -> None:
-        if not self._relay.database.is_closing():
-            self._relay.database.pause_reading()
+        self._relay.slow(True)
 
     def resume_writing(self) -> None:
-        if not self._relay.database.is_closing():
-            self._relay.database.resume_reading()
+        self._relay.slow(False)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
         self._relay.client_lost()

@@ -15,10 +15,13 @@ from proxy.relay import Relay
 from proxy.session import Session
 from tests.faults.cases import Case, every_case
 from tests.faults.conversation import Conversation
-from tests.faults.sweep import Sweep, converse, descriptors, listeners
+from tests.faults.sweep import Lane, Sweep, converse, descriptors, listeners
 from tests.faults.wire import Fault, Wire
+from tests.proxy.dialogues import c
 from tests.proxy.hall import Hall
 from tests.proxy.proxykit import credential, database, directory, eventually
+
+MIB = 1024 * 1024
 
 
 @pytest.fixture
@@ -41,6 +44,35 @@ async def test_nothing_is_lost_at_the_most_promising_bytes(staged, server):
     assert not problems, "\n".join(f"{case}: {problem}" for case, problem in problems.items())
     assert (descriptors(worker), descriptors(proxy.process.pid)) == before
     assert proxy.workers() == [worker]
+
+
+@pytest.mark.parametrize("kind", ["cut", "reset"])
+async def test_a_slow_client_that_goes_on_asking_reads_all_that_a_lost_database_said(staged, server, kind):
+    """What is written to a connection that is over must not end it before it was read to its end."""
+    proxy, ports = staged
+    with server.client() as admin:
+        admin.set("large", b"v" * MIB)
+    lane = Lane(0, server, proxy, ports[0])
+    proxy.serve(*lane.databases)
+    async with lane.open():
+        wire, count = lane.wires["database"], MIB + MIB // 2
+        wire.arm(Fault(kind, "back", count))
+        reader, writer = await lane.connect("database")
+        writer.write(c("AUTH", "app", "x") + c("GET", "large") * 10)
+        await wire.broken.wait()
+        for _ in range(3):
+            heard = _heard(proxy)
+            writer.write(c("PING"))
+            await asyncio.to_thread(eventually, lambda before=heard: _heard(proxy) > before)
+        answer = await reader.read(-1)
+        writer.close()
+    replies = b"+OK\r\n" + (b"$%d\r\n%b\r\n" % (MIB, b"v" * MIB)) * 2
+    assert answer == replies[:count]
+
+
+def _heard(proxy):
+    """How many bytes of the client the proxy has taken."""
+    return sum(session.bytes_from_client for session in proxy.publisher.sessions()[0].values())
 
 
 def test_no_task_object_or_socket_is_left_behind(short_dir, server):
