@@ -17,6 +17,7 @@ reply. One that waits for none is hung up on as by Redis: an error that nobody a
 import asyncio
 from collections.abc import Callable
 
+from proxy.client_side import ClientSide
 from proxy.database_side import DatabaseSide, LastReplies, Unheard, say_no_more
 from proxy.farewell import Farewell
 from proxy.interlude import Interlude
@@ -142,7 +143,7 @@ class Relay:
             eof: True: the client will send nothing more.
         """
         # uvloop caches a protocol's methods: only set_protocol makes it look again.
-        client_side = _ClientSide(self)
+        client_side = ClientSide(self)
         self.client.set_protocol(client_side)
         self.database.set_protocol(self._database_side)
         self.client.set_write_buffer_limits(high=HIGH_WATER)
@@ -386,37 +387,3 @@ class Relay:
         self.database.set_protocol(Unheard(self))
         self.database.close()
         self._timer = asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self.database.abort)
-
-
-class _ClientSide(asyncio.Protocol):
-    """What the client's transport calls."""
-
-    __slots__ = ("_relay", "_scanner")
-
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
-        self._scanner = relay.scanner
-
-    def data_received(self, data: bytes) -> None:
-        relay = self._relay
-        relay.from_client += len(data)
-        if relay.finishing:
-            return
-        passed = self._scanner.feed(data)
-        if passed:
-            relay.send(passed)
-        if self._scanner.stopped:
-            relay.stopped()
-
-    def eof_received(self) -> bool:
-        self._relay.client_eof()
-        return True
-
-    def pause_writing(self) -> None:
-        self._relay.slow(True)
-
-    def resume_writing(self) -> None:
-        self._relay.slow(False)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
-        self._relay.client_lost()

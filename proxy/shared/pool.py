@@ -45,7 +45,7 @@ class Pool:
         login: what logs in; None: AUTH.
         greeting: what a client is answered who logs in like that.
         table: what the database's commands need.
-        members: sessions that share them.
+        sharers: sessions that share them.
     """
 
     def __init__(self, floor: Floor, database: Database, credential: Credential, protocol: int) -> None:
@@ -55,7 +55,7 @@ class Pool:
         self.greeting = b"+OK\r\n"
         self.key = credential.key
         self.table = CommandTable({})
-        self.members = 0
+        self.sharers = 0
         self._connections: list[Trunk] = []
         self._dialling: asyncio.Future[None] | None = None
         self._knows_table = False
@@ -174,7 +174,7 @@ class Pool:
         """
         now = self._floor.now()
         credential = self._floor.directory.credentials.get(self.key)
-        kept = self.members > 0
+        kept = self.sharers > 0
         for one in self.connections:
             if one.outdated:
                 continue
@@ -248,5 +248,5 @@ class Pools:
                 await pool.look()
             except ClientError as error:
                 log.warning("shared connection not renewed", database=key[0], error=str(error))
-            if not pool.members and not pool.connections:
+            if not pool.sharers and not pool.connections:
                 del self._pools[key]

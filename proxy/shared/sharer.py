@@ -13,7 +13,7 @@ from proxy.shared.commands import QUIT, CommandTable
 from proxy.shared.reading import LARGE, read
 from proxy.shared.trunk import Trunk
 
-__all__ = ["Member"]
+__all__ = ["Sharer"]
 
 _FEWEST, _MOST = 16, 1024  # commands of one client on their way
 _WINDOW = 512 * 1024  # bytes of replies that these may come to, by the size of the replies so far
@@ -35,7 +35,7 @@ class Trunks(Protocol):
         """One that takes commands; None: there is none for now."""
 
 
-class Member(asyncio.Protocol):
+class Sharer(asyncio.Protocol):
     """What the client's transport calls, and a trunk's `Rider`.
 
     Args:
