@@ -147,11 +147,6 @@ class Parent:
                     group.create_task(follow(self._settings.directory_socket, self._talk)),
                     group.create_task(self._reload(reload)),
                 ]
-                log.info(
-                    "proxy started" if self._handover is None else "proxy reloaded",
-                    runtime_dir=str(self._settings.runtime_dir),
-                    workers=self._settings.workers,
-                )
                 await stop.wait()
                 tasks.pop().cancel()
                 log.info("proxy draining")
@@ -168,15 +163,21 @@ class Parent:
 
     def _begin(self) -> None:
         """Listen, and go on with what the program before this one left."""
-        if self._handover is None:
+        handover, self._handover = self._handover, None  # it holds passwords that will not stay fresh
+        if handover is None:
             remove_stale(self._settings, self._sockets.held())
             for address in wanted(self._settings, self._directory):
                 self._sockets.open(address)
         else:
-            self._staff.resume(self._handover.staff, self._directory)
+            self._staff.resume(handover.staff, self._directory)
             for address in wanted(self._settings, self._directory):
                 self._open(address)
         self._close_unasked()
+        log.info(
+            "proxy started" if handover is None else "proxy reloaded",
+            runtime_dir=str(self._settings.runtime_dir),
+            workers=self._settings.workers,
+        )
 
     def _announce(self) -> None:
         """Tell the service manager that clients are served, once that is so."""

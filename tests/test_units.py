@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from proxy.settings import ProxySettings, socket_path
-from rotator.cli import app
+from rotator.cli import app, main
 
 FOLDER = Path(__file__).parent.parent / "deploy" / "systemd"
 UNITS = sorted(path.name for path in FOLDER.iterdir())
@@ -56,6 +56,24 @@ def test_the_example_of_a_socket_is_one_that_the_default_configuration_asks_for(
     [listener], runtime_dir = ProxySettings().listeners, ProxySettings().runtime_dir
     [path] = values("valkeeper-proxy.socket", "ListenStream")
     assert Path(path) == socket_path(listener.unix, runtime_dir, "orders")
+
+
+@pytest.mark.parametrize(
+    ("workers", "status", "words"),
+    [
+        ("2", 0, "the configuration is right\n"),
+        ("none", 2, "valkeeper: proxy.workers: 'none': Input should be a valid integer"),
+    ],
+)
+def test_the_check_before_a_reload_says_what_is_wrong_and_starts_nothing(
+    workers, status, words, monkeypatch, capsys
+):
+    monkeypatch.setenv("VALKEEPER_PROXY__WORKERS", workers)
+    monkeypatch.setattr(sys, "argv", ["valkeeper", "proxy", "--check"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == status
+    assert "".join(capsys.readouterr()).startswith(words)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd to ask")
