@@ -1,6 +1,5 @@
 """The certificate that a TLS listener shows: read from its files, and again as soon as they change."""
 
-import os
 import ssl
 import stat
 from pathlib import Path
@@ -89,7 +88,7 @@ class Certificate:
     def _look(self) -> tuple[tuple[int, ...], ...] | None:
         """Differs as soon as either file was written or replaced; None: one is not there."""
         try:
-            stats = [os.stat(file) for file in (self._files.cert_file, self._files.key_file)]  # noqa: PTH116 -- no Path made for each connection
+            stats = [file.stat() for file in (self._files.cert_file, self._files.key_file)]
         except OSError:
             return None
         return tuple((one.st_dev, one.st_ino, one.st_mtime_ns, one.st_size) for one in stats)

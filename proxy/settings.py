@@ -32,7 +32,7 @@ class ListenerSettings(_Section):
     """One way in: a Unix socket, a loopback TCP port, or a TLS port.
 
     A Unix socket whose path says `{database}` is one for each database. One that does not, and a port without `database`,
-    serve them all: clients log in as `user@database`, or ask a TLS port for `<database>.<anything>`.
+    serve them all: clients log in as `user@database`, or ask a TLS port for a name whose first label is the database's.
     """
 
     unix: str | None = Field(default=None, description="A socket's path; {database}: one for each.")
@@ -55,7 +55,7 @@ class ListenerSettings(_Section):
         default=None,
         pattern=r"^[a-z0-9-]{1,63}$",
         description="Which database a tcp or tls port serves; none: clients log in as user@database, or ask a tls port "
-        "for <database>.<anything> (SNI).",
+        "for a name whose first label is the database's (SNI).",
     )
     db_user: str | None = Field(
         default=None, min_length=1, description="The user of clients that name none; none: default."

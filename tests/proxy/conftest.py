@@ -127,3 +127,9 @@ def shared_proxy(shared_server, ca):
 def proxy(shared_proxy, server):
     """The shared proxy, for tests that only talk to it: it serves `orders` with the managed user `app`."""
     return shared_proxy.serve(database(server))
+
+
+@pytest.fixture
+def door(proxy):
+    """A TLS port of the shared proxy, for all databases, by which everything is permitted."""
+    return proxy.door

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.handshake import Begin, Close, Handshake, read_login
+from proxy.handshake import Begin, Close, Handshake, read_login, users_named
 from proxy.resp import encode
 from tests.proxy.dialogues import c
 from tests.proxy.scripts import TAIL, client, ways_to_cut
@@ -239,3 +239,45 @@ def test_a_clients_password_is_not_printed():
     handshake = Handshake("orders", None)
     handshake.receive(b"AUTH app hunter2\r\nGET hunter2\r\n")
     assert "hunter2" not in repr(handshake.next())
+
+
+@pytest.mark.parametrize(
+    ("says", "database", "user"),
+    [
+        (b"PING\r\n", "orders", "guest"),
+        (c("AUTH", "x"), "orders", "guest"),
+        (c("AUTH", "app", "x"), "orders", "app"),
+        (c("HELLO", 3, "AUTH", "app", "x"), "orders", "app"),
+        (c("AUTH", "app@carts", "x"), "carts", "app"),
+        (c("AUTH", "@carts", "x"), "carts", "guest"),
+        (c("AUTH", "app@", "x"), "orders", "app@"),
+        (c("AUTH", "a@b@carts", "x"), "carts", "a@b"),
+    ],
+)
+def test_who_asked_a_listener_for_all_for_a_database_may_still_name_another(says, database, user):
+    handshake = Handshake("orders", "guest", is_for_all=True)
+    handshake.receive(says)
+    begin = handshake.next()
+    assert (begin.database, begin.user) == (database, user)
+
+
+@pytest.mark.parametrize(
+    ("command", "users"),
+    [
+        ("AUTH x", ["default"]),
+        ("AUTH app x", ["app"]),
+        ("AUTH app x y", ["app"]),
+        ("RESET", ["default"]),
+        ("reset now", ["default"]),
+        ("HELLO 3", []),
+        ("HELLO 3 AUTH a x", ["a"]),
+        ("HELLO 3 AUTH a x AUTH b x", ["a", "b"]),
+        ("HELLO 3 AUTH a x SETNAME", ["a"]),
+        ("HELLO 3 SETNAME AUTH AUTH a x", ["a"]),
+        ("HELLO 3 NONSENSE AUTH a x", []),
+        ("HELLO 3 AUTH a", []),
+        ("QUIT", []),
+    ],
+)
+def test_every_user_that_a_command_might_make_of_a_client(command, users):
+    assert list(users_named(tuple(command.encode().split()))) == users
