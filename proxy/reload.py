@@ -10,8 +10,11 @@ import signal
 import sys
 from collections.abc import Iterator
 
+from proxy.certificate import Certificate
+from proxy.directory import Directory
 from proxy.handover import VARIABLE, Handover, receive, sealed
 from proxy.settings import ProxySettings
+from proxy.sockets import wanted
 
 __all__ = ["check", "fault", "let_signals_in", "replace", "signals_kept_out"]
 
@@ -25,10 +28,14 @@ def check(settings: ProxySettings) -> None:
 
     Raises:
         HandoverError: the proxy that asks can't be replaced by this program with these settings.
+        ListenError: a listener's certificate can't be used.
         ImportError: the program is not whole.
     """
     import proxy.worker  # noqa: F401, PLC0415  only to see whether it is there
 
+    for address in wanted(settings, Directory()):
+        if address.certificate is not None:
+            Certificate(address.certificate).check()
     receive(settings)
 
 

@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from proxy.access import LOCAL, Identity
 from proxy.admission import Admission, Limits
+from proxy.client_side import ClientSide
 from proxy.errors import CrowdedError, StormError
 from proxy.idleness import Idleness
 from proxy.keepalive import keep_alive
-from proxy.relay import Relay, _ClientSide
+from proxy.relay import Relay
 from proxy.settings import LimitSettings
 from tests.proxy.hall import Hall
 from tests.proxy.proxykit import Nobody, credential, database, directory, eventually
@@ -219,7 +220,7 @@ async def test_who_gives_up_while_it_waits_for_its_turn_is_not_taken_to_the_data
 async def test_who_waits_for_messages_or_an_answer_is_not_idle(says, answers, waits):
     relay = Relay(Nobody(), Nobody(), b"", lambda: None, lambda: None)
     relay.start(b"", b"", eof=False)
-    side = _ClientSide(relay)
+    side = ClientSide(relay)
     for command in says.splitlines(keepends=True):
         side.data_received(command)
         if relay.scanner.found is not None:

@@ -207,7 +207,7 @@ async def test_a_client_that_waits_for_an_element_gets_it_and_then_the_next_answ
 async def test_a_client_that_waits_for_ever_is_told_before_aws_ends_it(hall):
     async with hall.client() as (reader, writer):
         writer.write(c("BLPOP", "nothing", 0))
-        await hall.until(lambda: hall.sessions[0].commands)
+        await hall.until(lambda: hall.sessions[0].passed.commands)
         await hall.look(DUE)
         await hall.look(OVER)
         assert b"after 12 hours" in await reader.read(-1)
@@ -219,7 +219,7 @@ async def test_a_reply_that_is_read_slowly_arrives_whole(hall, server):
         admin.set("large", value)
     async with hall.client() as (reader, writer):
         writer.write(c("GET", "large") * 3)
-        await hall.until(lambda: hall.sessions[0].bytes_from_database)
+        await hall.until(lambda: hall.sessions[0].passed.from_database)
         await hall.look(DUE)
         writer.write(c("ECHO", "later"))
         reply = b"$%d\r\n%b\r\n" % (len(value), value)

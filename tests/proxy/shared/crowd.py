@@ -90,7 +90,7 @@ class Client:
         self._writer.write(encode((b"GET", self._key("count"))))
         reply = await self._reply()
         await self._go()
-        return int(reply.split(b"\r\n")[1]) if not reply.startswith(b"$-1") else 0
+        return 0 if reply in (b"$-1\r\n", b"_\r\n") else int(reply.split(b"\r\n")[1])
 
     async def _come(self):
         self._reader, self._writer = await self.connect()
