@@ -1,7 +1,6 @@
 """The same bytes to Redis and to what Valkeeper makes of them."""
 
 import re
-import ssl
 from dataclasses import dataclass, field
 
 from proxy.errors import ProtocolError
@@ -14,7 +13,6 @@ from tests.proxy.dialogues import HOME, LOGIN, c
 __all__ = ["check_scanner", "check_through"]
 
 _LARGEST = 512 * 1024 * 1024
-_AT_ONCE = 16 * 1024  # bytes that Redis reads from a connection before it looks at the next
 
 
 def check_through(pair, seed: int, number: int) -> bool:
@@ -54,7 +52,8 @@ def check_scanner(pair, seed: int, number: int) -> None:
     """Redis answers as many commands as the scanner counts, and says that a login failed where the scanner sees one."""
     data = stream(seed, number, modes=False)
     seen = _seen(data)
-    replies, hung_up = _replies(pair, data)
+    answers, hung_up = pair.answered(data)
+    replies = _replies(answers)
     count = len(seen.names)
     if seen.refused:
         assert len(replies) >= count
@@ -103,29 +102,11 @@ def _seen(data: bytes) -> _Seen:
     return seen
 
 
-def _replies(pair, data: bytes) -> tuple[list[bytes], bool]:
-    """All that Redis says to this, and whether it hangs up."""
-    answers, hung_up = b"", False
-    with pair.direct() as sock:
-        sock.sendall(c("AUTH", "app", "app-current"))
-        assert sock.recv(100) == b"+OK\r\n"
-        sock.sendall(data)
-        # Redis has one thread: once it has answered others who spoke later, it has read this as far as it will.
-        for _ in range(2 + len(data) // _AT_ONCE):
-            pair.admin.ping()
-        sock.setblocking(False)
-        try:
-            while part := sock.recv(65536):
-                answers += part
-            hung_up = True
-        except ssl.SSLWantReadError:
-            pass
-        except (ssl.SSLEOFError, ConnectionResetError):
-            hung_up = True
+def _replies(answers: bytes) -> list[bytes]:
     replies, at = [], 0
     while at < len(answers):
         end = reply_end(answers, at)
         assert end is not None
         replies.append(answers[at:end])
         at = end
-    return replies, hung_up
+    return replies

@@ -128,6 +128,20 @@ _SESSIONS = {
     "HELLO in a transaction": [c("MULTI"), c("HELLO", 3), c("PING"), c("EXEC"), c("PING")],
     "RESET in a transaction": [c("MULTI"), c("SET", "k", 1), c("RESET"), c("GET", "k"), LOGIN, c("GET", "k")],
     "RESET and login": [c("RESET"), c("PING"), LOGIN, c("PING")],
+    "HELLO as another user, with something else behind": [
+        c("HELLO", 2, "AUTH", "legacy", "legacy-password", "WHAT"), c("ACL", "WHOAMI"),
+    ],
+    "HELLO as another user, with a bad name before": [
+        c("HELLO", 2, "SETNAME", "a b", "AUTH", "legacy", "legacy-password"), c("ACL", "WHOAMI"),
+    ],
+    "HELLO as another user, with a bad name behind": [
+        c("HELLO", 2, "AUTH", "legacy", "legacy-password", "SETNAME", "a b"), c("ACL", "WHOAMI"),
+    ],
+    "a vertical tab inside a word": [b"ECHO a\vb\fc\r\n"],
+    "a vertical tab between words": [b'\v\fECHO "a"\v\r\n'],
+    "an array's length below 64 bits": [b"*-9223372036854775808\r\n"],
+    "an array's length far below 64 bits": [b"*-9223372036854775809\r\n"],
+    "a name with a NUL": [c("NO\0SUCH", "a"), c("ECHO", "a")],
     "RESET of RESP3": [c("HELLO", 3), c("RESET"), LOGIN, c("HGETALL", "none")],
     "RESET of a selected database": [c("SELECT", 3), c("RESET"), LOGIN, c("SET", "k", 1), c("CLIENT", "GETNAME")],
     "QUIT in a transaction": [c("MULTI"), c("QUIT"), c("EXEC")],
@@ -199,12 +213,26 @@ _TYPES = {
     "a verbatim string": "redis.setresp(3); return {verbatim_string={format='txt', string='a'}}",
 }
 
+# Those that no script can make. Redis 7.0 itself has no command that answers with a blob error.
+_PROTOCOL = ("attrib", "push", "double", "null", "array", "set", "map", "verbatim", "true", "false", "bignum")
+
 AFTER_LOGIN = {
     **{f"{name}, logged in": [part] for name, part in _FRAMING.items()},
     **{f"{name}, logged in": [part] for name, part in _LOGINS.items()},
     **_SESSIONS,
     **{f"{name} by RESP2": [c("EVAL", script, 0)] for name, script in _TYPES.items()},
     **{f"{name} by RESP3": [c("HELLO", 3), c("EVAL", script, 0)] for name, script in _TYPES.items()},
+    **{
+        f"{name} of DEBUG": [c("DEBUG", "PROTOCOL", name), c("HELLO", 3), c("DEBUG", "PROTOCOL", name)]
+        for name in _PROTOCOL
+    },
+    **{
+        f"{name} among replies": [
+            c("HELLO", 3),
+            c("GET", "k") + c("DEBUG", "PROTOCOL", name) + c("ECHO", "a") * 3,
+        ]
+        for name in ("attrib", "push", "map")
+    },
 }
 """By what it is about: the parts of a dialogue of the managed user `app`, who has just logged in."""
 

@@ -10,6 +10,7 @@ from tests.proxy.dialogues import LOGIN, c
 __all__ = ["Pair", "conversation"]
 
 _PATIENCE = 5.0
+_AT_ONCE = 16 * 1024  # bytes that Redis reads from a connection before it looks at the next
 # The end of a dialogue. Whoever is not logged in by then gets NOAUTH to the first, and this error to the second.
 _LAST = c("ECHO", "the-last-of-it") + c("HELLO", "x")
 _ENDS = re.compile(rb"(.*?(?:the-last-of-it\r\n|-ERR Protocol version is not an integer[^\n]*\n))", re.DOTALL)
@@ -39,6 +40,30 @@ class Pair:
         plain = socket.create_connection(("localhost", self._server.port), timeout=_PATIENCE)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._tls.wrap_socket(plain, server_hostname="localhost")
+
+    def through(self):
+        """A connection by way of what stands before it."""
+        return self._proxy.socket()
+
+    def answered(self, data):
+        """What the server itself says to `app` as far as it will, and whether it then hangs up."""
+        answers = b""
+        with self.direct() as sock:
+            sock.sendall(c("AUTH", "app", "app-current"))
+            assert sock.recv(100) == b"+OK\r\n"
+            sock.sendall(data)
+            # Redis has one thread: once it has answered those who spoke later, it has read this as far as it will.
+            for _ in range(2 + len(data) // _AT_ONCE):
+                self.admin.ping()
+            sock.setblocking(False)
+            try:
+                while part := sock.recv(65536):
+                    answers += part
+            except ssl.SSLWantReadError:
+                return answers, False
+            except (ssl.SSLEOFError, ConnectionResetError):
+                pass
+        return answers, True
 
     def answers(self, parts, pieces=1 << 20):
         """What comes back to each of the two."""

@@ -83,6 +83,7 @@ class Server:
                 "--tls-cert-file", str(self.folder / "cert.pem"), "--tls-key-file", str(self.folder / "key.pem"),
                 "--tls-ca-cert-file", str(self.ca_file), "--tls-auth-clients", "no",
                 "--aclfile", str(self.folder / "users.acl"), "--save", "", "--dir", str(self.folder),
+                "--enable-debug-command", "yes",
             ],
             stdout=subprocess.DEVNULL,
         )  # fmt: skip

@@ -1,5 +1,7 @@
 """The same bytes to Redis and through Valkeeper give the same bytes back, and the same end."""
 
+import socket
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -45,6 +47,76 @@ def test_before_a_login_in_pieces(name, pair):
 def test_in_a_session(name, mode, pairs):
     direct, through = pairs[mode].answers([LOGIN, *AFTER_LOGIN[name]])
     assert through == direct
+
+
+_PIPELINE = (
+    c("SET", "k", 1)
+    + b"GET k\r\n"
+    + c("ECHO", "a\r\nb")
+    + c("AUTH", "legacy", "x")
+    + c("LRANGE", "k", 0, 1)
+    + b"\r\nPING\n"
+)
+
+
+def test_a_client_that_stops_anywhere_gets_what_redis_answers_until_there(pair):
+    """Whole commands are answered, and the beginning of one is nothing."""
+    login = c("AUTH", "app", "x")
+    clients = []
+    for end in range(len(_PIPELINE) + 1):
+        sock = pair.through()
+        sock.sendall(login + _PIPELINE[:end])
+        sock.shutdown(socket.SHUT_WR)
+        clients.append(sock)
+    for end, sock in enumerate(clients):
+        with sock:
+            through = b"".join(iter(lambda sock=sock: sock.recv(4096), b""))
+        assert through == b"+OK\r\n" + pair.answered(_PIPELINE[:end])[0]
+
+
+def test_a_client_that_sends_slowly_is_answered_as_it_goes(pair):
+    """Each byte is a packet of its own, and each answer comes before the next command is begun."""
+    with pair.through() as through, pair.direct() as direct:
+        for command in (
+            c("ECHO", "a"),
+            b'echo "b"\n',
+            c("GET", "nothing"),
+            c("AUTH", "legacy", "x"),
+            c("NOSUCH"),
+        ):
+            heard = []
+            for sock, password in ((direct, "app-current"), (through, "x")):
+                said = c("AUTH", "app", password) + command
+                for at in range(len(said)):
+                    sock.sendall(said[at : at + 1])
+                answer = b""
+                while answer.count(b"\r\n") < 2 + (b"$1" in answer):
+                    answer += sock.recv(4096)
+                heard.append(answer)
+            assert heard[0] == heard[1]
+
+
+def test_a_client_that_reads_nothing_while_it_speaks_gets_everything_afterwards(pair):
+    """Redis keeps the answers of a client that does not read, and goes on reading what it says."""
+    commands = b"".join(c("ECHO", b"%d:" % number + bytes(1 << 16)) for number in range(200))
+    expected = b"+OK\r\n" + commands.replace(b"*2\r\n$4\r\nECHO\r\n", b"")
+    with pair.through() as sock:
+        sock.sendall(c("AUTH", "app", "x") + commands)
+        sock.shutdown(socket.SHUT_WR)
+        answers = b"".join(iter(lambda: sock.recv(1 << 20), b""))
+    assert answers == expected
+
+
+@pytest.mark.parametrize("piece", [1, 7, 4096])
+def test_a_client_that_reads_slowly_gets_every_type_whole(pair, piece):
+    said = c("HELLO", 3) + b"".join(
+        c("DEBUG", "PROTOCOL", name) for name in ("map", "attrib", "push", "set", "bignum")
+    )
+    with pair.through() as sock:
+        sock.sendall(c("AUTH", "app", "x") + c("CLIENT", "ID") + said)
+        sock.shutdown(socket.SHUT_WR)
+        through = b"".join(iter(lambda: sock.recv(piece), b""))
+    assert through.split(b"$7\r\nmodules")[1] == pair.answered(said)[0].split(b"$7\r\nmodules")[1]
 
 
 _KEYS = st.sampled_from(["a", "b", "c"])

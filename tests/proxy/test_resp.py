@@ -156,7 +156,7 @@ def test_an_encoded_command_reads_back(args):
     [
         b"+OK\r\n", b":1\r\n", b"$5\r\nhe\r\no\r\n", b"$-1\r\n", b"*-1\r\n", b"*0\r\n", b"_\r\n", b"#t\r\n", b",1.5\r\n",
         b"(123\r\n", b"!3\r\nERR\r\n", b"=7\r\ntxt:abc\r\n", b">2\r\n+a\r\n$1\r\nb\r\n", b"%1\r\n+a\r\n*2\r\n:1\r\n:2\r\n",
-        b"~2\r\n:1\r\n:2\r\n", b"|1\r\n+a\r\n+b\r\n+the reply\r\n", b"$0\r\n\r\n",
+        b"~2\r\n:1\r\n:2\r\n", b"|1\r\n+a\r\n+b\r\n+the reply\r\n", b"$0\r\n\r\n", b"*2\r\n+a\nb\r\n-\n\r\n", b"+" + b"x\r" * 50 + b"\r\n",
     ],
 )  # fmt: skip
 def test_the_end_of_a_reply_is_found_in_pieces_of_any_size(frame, size):

@@ -108,6 +108,22 @@ def test_a_name_that_redis_may_take_for_another_passes_nowhere(name, say):
         assert (passed, found, scanner.refusal.reason) == (GET, [], "nul_in_name")
 
 
+@pytest.mark.parametrize("size", [65_537, 536_870_913])
+def test_what_is_announced_as_too_large_is_not_waited_for(size):
+    announced = b"$%d\r\n" % size
+    for login in (b"*3\r\n$4\r\nAUTH\r\n$1\r\na\r\n", b"*7\r\n$5\r\nHELLO\r\n$1\r\n3\r\n"):
+        passed, found, scanner = scan([GET + login + announced])
+        assert (passed, found, scanner.refusal.reason) == (GET, [], "login_too_big")
+    for other in (
+        b"*3\r\n$6\r\nCLIENT\r\n",
+        b"*2\r\n$4\r\nQUIT\r\n",
+        b"*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n",
+    ):
+        said = other + announced + b"x" * 40
+        passed, _, scanner = scan([said])
+        assert (passed, scanner.refusal, scanner.lost) == (said, None, False)
+
+
 def test_other_names_with_a_nul_are_only_unknown():
     data = encode((b"GET\0", b"k")) + encode((b"A-LONG-NAME-WITH-\0",)) + AUTH
     for pieces in ways_to_cut(data):
@@ -150,8 +166,13 @@ def test_the_debugger_of_scripts_is_left_alone_with_what_it_reads(script):
         passed, found, scanner = scan(pieces)
         assert (passed, found) == (GET + script + AUTH, [])
         assert scanner.lost
-    load = encode((b"SCRIPT", b"LOAD", b"return 1"))
-    assert [raw for _, raw in scan([load + AUTH])[1]] == [AUTH]
+    for other in (
+        b"script load 'return 1'\n",
+        b"script debug no\n",
+        b"script debug yes now\n",
+        b"script debug yess\n",
+    ):
+        assert [raw for _, raw in scan([other + AUTH])[1]] == [AUTH]
 
 
 COMMAND = st.one_of(
