@@ -5,17 +5,20 @@ __all__ = ["LOOKED_AT", "Mode"]
 _QUIT, _RESET = b"QUIT", b"RESET"
 _ENDING = frozenset((_QUIT, b"SHUTDOWN", b"POST", b"HOST:"))  # to which Redis answers by hanging up
 _SUBSCRIBING = frozenset((b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE"))
+_REPLICATING = frozenset((b"SYNC", b"PSYNC"))
 _TRANSACTIONS = frozenset((b"MULTI", b"EXEC", b"DISCARD"))
 
 _CLEARING = frozenset((b"DISCARD", _RESET))
 _WATCHING = frozenset((b"WATCH", b"UNWATCH"))
 _BARE = _TRANSACTIONS | _CLEARING | {b"UNWATCH"}  # that are refused where they have an argument
-_LASTING = frozenset((b"SELECT", b"READONLY", b"READWRITE", b"SYNC", b"PSYNC", b"REPLCONF"))
+_LASTING = frozenset((b"SELECT", b"READONLY", b"READWRITE", b"REPLCONF"))
 _HARMLESS = frozenset(
     b"ID INFO LIST GETNAME SETINFO GETREDIR TRACKINGINFO KILL UNBLOCK PAUSE UNPAUSE HELP".split()
 )
 
-LOOKED_AT = _ENDING | _SUBSCRIBING | _TRANSACTIONS | _WATCHING | _LASTING | {_RESET, b"MONITOR", b"ASKING"}
+LOOKED_AT = (
+    _ENDING | _SUBSCRIBING | _REPLICATING | _TRANSACTIONS | _WATCHING | _LASTING | {_RESET, b"MONITOR", b"ASKING"}
+)
 """The commands that `Mode.note` has to be told of; `note_client` is for CLIENT."""
 
 
@@ -29,6 +32,7 @@ class Mode:
         may_end: True once it has said anything for which the database may hang up.
         subscribed: True once it has said SUBSCRIBE of any kind, until a RESET.
         monitors: the same for MONITOR.
+        replicates: True once it has said SYNC or PSYNC, after which Redis hangs up on a command that has a reply.
         silenced: True where the database was told to answer nothing (CLIENT REPLY OFF).
         was_reset: True once it has said RESET, after which nobody is logged in until the next AUTH.
         own_at: number of the latest command that only a connection of its own can serve.
@@ -43,6 +47,7 @@ class Mode:
         "may_end",
         "monitors",
         "own_at",
+        "replicates",
         "silenced",
         "subscribed",
         "was_reset",
@@ -53,6 +58,7 @@ class Mode:
         self.may_end = False
         self.subscribed = False
         self.monitors = False
+        self.replicates = False
         self.was_reset = False
         self._in_transaction = False
         self.silenced = False
@@ -66,7 +72,7 @@ class Mode:
     @property
     def listens(self) -> bool:
         """True where messages come that no command asked for."""
-        return self.subscribed or self.monitors
+        return self.subscribed or self.monitors or self.replicates
 
     @property
     def is_plain(self) -> bool:
@@ -96,6 +102,8 @@ class Mode:
             self.subscribed = True
         elif name == b"MONITOR":
             self.monitors = True
+        elif name in _REPLICATING:
+            self.replicates = True
         elif name == b"ASKING":
             self._bound_to = number
         elif name == b"MULTI":
@@ -139,6 +147,7 @@ class Mode:
             (self._in_transaction, "it is inside MULTI"),
             (self.silenced, "it has switched replies off (CLIENT REPLY OFF)"),
             (self.monitors, "it runs MONITOR"),
+            (self.replicates, "it is a replica (SYNC)"),
             (self.subscribed and not pushes, "it is subscribed in RESP2, in which no AUTH can be sent"),
             (self.has_quit, "it has said QUIT"),
             (self._bound_to == number > 0, "its latest command is about the next one"),

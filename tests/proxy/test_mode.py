@@ -22,3 +22,10 @@ def test_a_command_of_any_length_costs_nothing(count):
 def test_a_large_client_command_passes():
     command = encode((b"CLIENT", b"SETNAME", b"x" * 100_000))
     assert mode_after(command).mode.obstacle(1, pushes=False) is None
+
+
+@pytest.mark.parametrize("command", [(b"SYNC",), (b"psync", b"?", b"-1")])
+def test_a_replica_is_asked_nothing(command):
+    mode = mode_after(encode(command), encode((b"REPLCONF", b"ACK", b"0")), encode((b"RESET",))).mode
+    assert mode.obstacle(3, pushes=True) == "it is a replica (SYNC)"
+    assert mode.listens
