@@ -1,6 +1,8 @@
 """The same bytes to Redis and to what Valkeeper makes of them."""
 
+import contextlib
 import re
+import socket
 from dataclasses import dataclass, field
 
 from proxy.errors import ProtocolError
@@ -10,8 +12,9 @@ from proxy.scanner import CommandScanner
 from tests.fuzz.streams import stream
 from tests.proxy.dialogues import HOME, LOGIN, c
 
-__all__ = ["check_scanner", "check_through"]
+__all__ = ["check_scanner", "check_secret", "check_through"]
 
+_PATIENCE = 20.0  # twice the silence that Valkeeper allows a database whose client has gone
 _LARGEST = 512 * 1024 * 1024
 
 
@@ -69,6 +72,29 @@ def check_scanner(pair, seed: int, number: int) -> None:
             assert failed or replies[at] == b"+QUEUED\r\n"
         else:
             assert not failed or (name == b"AUTH" or at in seen.unread)
+
+
+def check_secret(pair, seed: int, number: int) -> None:
+    """Whatever a client says, the password that it is lent is nowhere that it could read it."""
+    data = (
+        stream(seed, number, switches=True).replace(b"$6\r\nnobody", b"$3\r\napp").replace(b"nobody", b"app")
+    )
+    pair.admin.flushall()
+    pair.admin.config_set("slowlog-log-slower-than", 0)
+    try:
+        with pair.through() as sock:
+            sock.settimeout(_PATIENCE)
+            with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+                sock.sendall(c("AUTH", "app", "x") + data + b"".join(HOME))
+                sock.shutdown(socket.SHUT_WR)
+            said = b"".join(iter(lambda: sock.recv(65536), b""))
+        recorded = [entry["command"] for entry in pair.admin.slowlog_get(-1)]
+    finally:
+        pair.admin.config_set("slowlog-log-slower-than", 10_000)
+        pair.admin.slowlog_reset()
+    stored = [pair.admin.dump(key) for key in pair.admin.scan_iter()]
+    assert said.startswith(b"+OK\r\n")
+    assert not [place for place in (said, *recorded, *stored) if b"app-current" in place]
 
 
 @dataclass

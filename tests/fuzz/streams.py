@@ -48,7 +48,7 @@ _MODES = (
 )  # fmt: skip
 _SWITCHES = (
     (b"SCRIPT", b"DEBUG", b"YES"), (b"SCRIPT", b"DEBUG", b"NO"), (b"SCRIPT", b"DEBUG\0x", b"SYNC\0x"), (b"MONITOR",), (b"POST", b"/"),
-    (b"AUTH\0x", b"nobody", b"x"), (b"CLIENT", b"REPLY", b"OFF"), (b"CLIENT", b"REPLY", b"SKIP"), (b"SHUTDOWN", b"X"),
+    (b"AUTH\0x", b"nobody", b"x"), (b"CLIENT", b"REPLY", b"OFF"), (b"CLIENT", b"REPLY", b"SKIP"),
 )  # fmt: skip
 
 

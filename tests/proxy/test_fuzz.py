@@ -8,7 +8,7 @@ from proxy.errors import ProtocolError
 from proxy.resp import encode
 from tests.fuzz.cost import HOSTILE, READERS, bytes_copied, lines_run
 from tests.fuzz.framing import check_framing, handshake, scanned
-from tests.fuzz.rivals import check_scanner, check_through
+from tests.fuzz.rivals import check_scanner, check_secret, check_through
 from tests.proxy.pair import Pair
 from tests.proxy.proxykit import database
 
@@ -38,6 +38,11 @@ def test_the_scanner_counts_the_commands_and_finds_the_logins_that_redis_does(pa
 def test_it_comes_back_as_from_redis(pair, first):
     asked = sum(check_through(pair, SEED, number) for number in range(first, first + 25))
     assert asked > 20
+
+
+def test_no_client_reads_the_password_that_it_is_lent(pair):
+    for number in range(20):
+        check_secret(pair, SEED, number)
 
 
 @pytest.mark.parametrize("size", [16_384, 16_385, 65_535, 65_536, 65_537])
