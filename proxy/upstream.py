@@ -1,8 +1,6 @@
 """The database's end: dial, verified TLS, and AUTH. Knows no clients and no directory."""
 
 import asyncio
-import functools
-import os
 import socket
 import ssl
 import time
@@ -18,6 +16,7 @@ from proxy.directory import Tls
 from proxy.errors import ProtocolError, UnreachableError
 from proxy.keepalive import keep_alive
 from proxy.resp import encode, reply_end
+from proxy.tls import keep_session, tls_context
 
 __all__ = [
     "MAX_LOGIN_REPLY",
@@ -27,7 +26,6 @@ __all__ = [
     "dial",
     "is_rejection",
     "login",
-    "tls_context",
 ]
 
 MAX_LOGIN_REPLY = 256 * 1024
@@ -158,30 +156,6 @@ async def _reach(host: str, port: int) -> socket.socket:
     raise refusal
 
 
-def tls_context(mode: str, ca_file: str | None) -> ssl.SSLContext:
-    """The context that checks certificates this way: made once, and again when the file changes.
-
-    Raises:
-        UnreachableError: the file cannot be used.
-    """
-    try:
-        changed = os.stat(ca_file).st_mtime_ns if ca_file is not None else 0  # noqa: PTH116 -- a path as configured
-        return _context(mode, ca_file, changed)
-    except OSError as error:
-        raise UnreachableError(
-            f"its certificate cannot be checked: {ca_file}: {error.strerror or error}", reason="ca_file"
-        ) from error
-
-
-@functools.lru_cache(maxsize=64)
-def _context(mode: str, ca_file: str | None, _changed: int) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if mode == "verify-ca":
-        context.check_hostname = False
-    return context
-
-
 class Upstream(asyncio.Protocol):
     """A connection to a database while questions are asked one at a time; a relay takes its transport over.
 
@@ -225,6 +199,7 @@ class Upstream(asyncio.Protocol):
                 raise UnreachableError("it does not speak RESP", reason="protocol") from error
             if end is not None:
                 reply, self._data = self._data[:end], self._data[end:]
+                keep_session(self.transport.get_extra_info("ssl_object"))
                 return reply
             if self.closed:
                 raise UnreachableError("it hung up before it answered", reason="closed")
