@@ -17,7 +17,13 @@ _HARMLESS = frozenset(
 )
 
 LOOKED_AT = (
-    _ENDING | _SUBSCRIBING | _REPLICATING | _TRANSACTIONS | _WATCHING | _LASTING | {_RESET, b"MONITOR", b"ASKING"}
+    _ENDING
+    | _SUBSCRIBING
+    | _REPLICATING
+    | _TRANSACTIONS
+    | _WATCHING
+    | _LASTING
+    | {_RESET, b"MONITOR", b"ASKING"}
 )
 """The commands that `Mode.note` has to be told of; `note_client` is for CLIENT."""
 
@@ -131,6 +137,12 @@ class Mode:
                 self._bound_to = number
             elif how in (b"ON", b"OFF"):
                 self.silenced = how == b"OFF"
+
+    def note_unread(self, name: bytes, count: int, number: int) -> None:
+        """Take one of which the arguments are not read, such as HELLO without AUTH, or a long CLIENT; see `note`."""
+        self.own_at = number
+        # CLIENT and one word asks something, and sets nothing.
+        self._lasting = self._lasting or count > (2 if name == b"CLIENT" else 1)
 
     def note_login(self, args: tuple[bytes, ...]) -> None:
         """Take an AUTH, HELLO or QUIT, with all its arguments, before it passes."""

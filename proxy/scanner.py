@@ -229,6 +229,8 @@ class CommandScanner:
                 raise ProtocolError(_DEBUGGER)
         if name in LOOKED_AT:
             self.mode.note(name, count, self.commands + 1)
+        elif name in _READ:
+            self.mode.note_unread(name, count, self.commands + 1)
         return True
 
     def _read(self, command: Command, at: int) -> bool:

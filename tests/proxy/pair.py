@@ -43,7 +43,7 @@ class Pair:
 
     def through(self):
         """A connection by way of what stands before it."""
-        return self._proxy.socket()
+        return self._connect()
 
     def answered(self, data):
         """What the server itself says to `app` as far as it will, and whether it then hangs up."""
