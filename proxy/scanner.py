@@ -211,27 +211,34 @@ class CommandScanner:
             )
         fewest, most = _READ.get(name, (1, 0))
         if fewest <= count <= most:
-            try:
-                command = parse(data, at, max_args=_MOST, max_bulk=MAX_LINE)
-            except LimitError:
-                enough = _HEAD if name == b"SCRIPT" else 0
-            else:
-                if command is not None:
-                    return self._read(command, at)
-                enough = MAX_LINE
-            if len(data) - at <= enough:
-                return False
-            if name in _LOGINS:
-                return self._refuse(
-                    UnfollowedError("more than 64 KiB or 64 arguments in a login", reason="login_too_big")
-                )
-            if name == b"SCRIPT" and b"\r\nDEBUG" in data[at : at + _HEAD].upper():
-                raise ProtocolError(_DEBUGGER)
+            passes = self._look(data, at, name)
+            if passes is not None:
+                return passes
         if name in LOOKED_AT:
             self.mode.note(name, count, self.commands + 1)
         elif name in _READ:
             self.mode.note_unread(name, count, self.commands + 1)
         return True
+
+    def _look(self, data: bytes, at: int, name: bytes) -> bool | None:
+        """Read the command that begins here, if it can be held; whether it may pass, and None where it passes unread."""
+        try:
+            command = parse(data, at, max_args=_MOST, max_bulk=MAX_LINE)
+        except LimitError:
+            enough = _HEAD if name == b"SCRIPT" else 0
+        else:
+            if command is not None:
+                return self._read(command, at)
+            enough = MAX_LINE
+        if len(data) - at <= enough:
+            return False
+        if name in _LOGINS:
+            return self._refuse(
+                UnfollowedError("more than 64 KiB or 64 arguments in a login", reason="login_too_big")
+            )
+        if name == b"SCRIPT" and b"\r\nDEBUG" in data[at : at + _HEAD].upper():
+            raise ProtocolError(_DEBUGGER)
+        return None
 
     def _read(self, command: Command, at: int) -> bool:
         """Look at the arguments of the command, which begins here; True: it may pass."""
