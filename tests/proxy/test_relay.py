@@ -25,10 +25,26 @@ def worker_memory(proxy):
     return int(line.split()[1]) / 1024
 
 
-@pytest.fixture(params=["unix", "tls"])
+@pytest.fixture(params=["unix", "tls", "shared"])
 def way(proxy, request):
-    """Both ways in: on each the same has to hold."""
-    return proxy if request.param == "unix" else proxy.door
+    """Every way in: on each the same has to hold."""
+    return {"unix": proxy, "tls": proxy.door, "shared": Shared(proxy)}[request.param]
+
+
+class Shared:
+    """The socket by which clients share connections."""
+
+    def __init__(self, proxy):
+        self._proxy = proxy
+
+    def client(self, **options):
+        return self._proxy.client("orders.shared", **options)
+
+    def socket(self, name="orders"):
+        return self._proxy.socket(f"{name}.shared")
+
+    def say(self, data, *, eof=True):
+        return self._proxy.say(data, "orders.shared", eof=eof)
 
 
 @pytest.fixture
@@ -242,6 +258,7 @@ def settled(measure):
         time.sleep(0.02)
 
 
+@pytest.mark.parametrize("way", ["unix", "tls"], indirect=True)
 def test_a_database_that_does_not_read_costs_little(way, proxy, server):
     """A server that completes TLS and AUTH, and then never reads again."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
