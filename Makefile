@@ -3,6 +3,8 @@ SHELL := bash
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
 BIN := .venv/bin
+CLIENTS := tests/proxy/clients
+NODE_CLIENTS := $(CLIENTS)/node_modules/installed
 # Three for two cores: the tests start real servers and wait for them, and more than that only makes them wait for each other.
 JOBS ?= $(shell echo $$(( ($$(nproc 2>/dev/null || echo 2) * 3 + 1) / 2 )))
 DURATION ?=
@@ -18,7 +20,7 @@ demo: .venv/installed ## Run the main job against a sandbox until Ctrl-C (DURATI
 	@deploy/ensure-redis
 	@$(BIN)/python -m deploy.demo $(if $(DURATION),--duration $(DURATION))
 
-test: .venv/installed ## Run every test
+test: .venv/installed $(NODE_CLIENTS) ## Run every test
 	@deploy/ensure-redis
 	@$(BIN)/pytest -n $(JOBS) --dist loadfile -q
 
@@ -59,7 +61,7 @@ format: .venv/installed ## Format and mend what can be mended by itself
 
 check: lint test ## What has to pass before anything lands
 
-coverage: .venv/installed ## Run every test and show what they did not reach
+coverage: .venv/installed $(NODE_CLIENTS) ## Run every test and show what they did not reach
 	@deploy/ensure-redis
 	@$(BIN)/pytest -n $(JOBS) --dist loadfile -q --cov --cov-report=term
 
@@ -67,11 +69,17 @@ docs: .venv/installed ## Write the parts of the README that are the code's
 	@$(BIN)/python -m deploy.reference
 
 clean: ## Remove what the targets above made
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv $(CLIENTS)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
 .venv/installed: pyproject.toml constraints.txt
 	@[ -n "$(PYTHON)" ] || { echo "valkeeper: Python 3.11 or later is needed; install it, or say PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -m venv .venv || { echo "valkeeper: '$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing Valkeeper and what it needs into .venv (once, about a minute) …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(NODE_CLIENTS): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
+	@deploy/ensure-node
+	@echo "Installing the Node.js clients that the tests connect with (once, a few seconds) …"
+	@npm ci --prefix $(CLIENTS) --loglevel=error >/dev/null
 	@touch $@
