@@ -1,0 +1,59 @@
+"""Real clients are told the same by Redis and through Valkeeper, in all that applications do."""
+
+from functools import partial
+
+import pytest
+
+from tests.proxy.clients import node, redis_cli, redis_py, redis_py_asyncio
+from tests.proxy.clients.way import STEPS, Way, side_by_side
+from tests.proxy.proxykit import database, eventually, token
+
+CLIENTS = {
+    "redis-cli": partial(side_by_side, redis_cli.play),
+    "redis-py": partial(side_by_side, redis_py.play),
+    "redis-py asyncio": partial(side_by_side, redis_py_asyncio.play),
+    "node-redis": partial(node.play, "node_redis.mjs"),
+    "ioredis": partial(node.play, "ioredis.mjs"),
+}
+CASES = [
+    ("redis-cli", 2, "unix"),
+    ("redis-cli", 3, "tcp"),
+    ("redis-py", 2, "tcp"),
+    ("redis-py", 3, "unix"),
+    ("redis-py asyncio", 2, "unix"),
+    ("redis-py asyncio", 3, "tcp"),
+    ("node-redis", 2, "tcp"),
+    ("node-redis", 3, "unix"),
+    ("ioredis", 2, "unix"),  # it speaks RESP2 only
+    ("ioredis", 2, "tcp"),
+]
+
+
+@pytest.fixture(scope="module")
+def served(shared_server, shared_proxy):
+    shared_proxy.serve(database(shared_server), database(shared_server, "carts"))
+    with shared_server.client() as admin:
+        yield shared_server, shared_proxy, admin
+
+
+@pytest.fixture
+def ways(served):
+    """Directly with the password, and with none by each kind of listener."""
+    server, proxy, admin = served
+    yield {
+        "direct": Way(token(), "app-current", port=server.port, ca_file=str(server.ca_file)),
+        "unix": Way(token(), "any", path=str(proxy.path())),
+        "tcp": Way(token(), "any", port=proxy.port),
+    }
+    admin.flushall()
+    eventually(lambda: not any(client["user"] == "app" for client in admin.client_list()), what="a clean end")
+    eventually(lambda: proxy.publisher.sessions() == ({}, 0), what="the end of all sessions")
+
+
+@pytest.mark.parametrize(("client", "protocol", "listener"), CASES)
+def test_a_client_is_told_the_same_through_valkeeper(client, protocol, listener, ways):
+    both = ways["direct"], ways[listener]
+    direct, through = map(Way.results, both, CLIENTS[client](both, protocol))
+    assert tuple(direct) == tuple(through) == STEPS
+    for step in STEPS:
+        assert through[step] == direct[step], step
