@@ -230,6 +230,12 @@ class Publisher:
 
         return eventually(ask, what="the expected count")
 
+    def shared(self, name):
+        """How many connections to a database are kept for sessions to share."""
+        reports = self.of(Report)
+        counts = reports[-1].counters.databases.get(name) if reports else None
+        return counts.shared_connections if counts is not None else 0
+
     def sessions(self):
         """Which sessions there are, by id, and how many workers did not say."""
         return self._ask(AskSessions(number=next(_numbers)))

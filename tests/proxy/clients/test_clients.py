@@ -26,6 +26,11 @@ CASES = [
     ("node-redis", 3, "unix"),
     ("ioredis", 2, "unix"),  # it speaks RESP2 only
     ("ioredis", 2, "tcp"),
+    ("redis-cli", 2, "shared"),
+    ("redis-py", 3, "shared"),
+    ("redis-py asyncio", 2, "shared"),
+    ("node-redis", 3, "shared"),
+    ("ioredis", 2, "shared"),
 ]
 
 
@@ -44,10 +49,16 @@ def ways(served):
         "direct": Way(token(), "app-current", port=server.port, ca_file=str(server.ca_file)),
         "unix": Way(token(), "any", path=str(proxy.path())),
         "tcp": Way(token(), "any", port=proxy.port),
+        "shared": Way(token(), "any", path=str(proxy.path("orders.shared"))),
     }
     admin.flushall()
-    eventually(lambda: not any(client["user"] == "app" for client in admin.client_list()), what="a clean end")
+    eventually(lambda: _left(admin) <= proxy.publisher.shared("orders"), what="a clean end")
     eventually(lambda: proxy.publisher.sessions() == ({}, 0), what="the end of all sessions")
+
+
+def _left(admin):
+    """How many connections Valkeeper's user has."""
+    return sum(client["user"] == "app" for client in admin.client_list())
 
 
 @pytest.mark.parametrize(("client", "protocol", "listener"), CASES)
