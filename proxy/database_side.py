@@ -1,12 +1,12 @@
 """What a database's transport calls, from the moment a session is open to its last byte."""
 
-import asyncio
 import contextlib
 import ssl
 from typing import TYPE_CHECKING
 
 from proxy.errors import ProtocolError
 from proxy.resp import reply_end
+from proxy.room import Receiver
 
 if TYPE_CHECKING:
     from proxy.relay import Relay
@@ -19,7 +19,7 @@ _SHORT = 512  # bytes of replies that may be looked at again
 _AT_ONCE = 256 * 1024  # bytes read from a lost connection at a time
 
 
-class DatabaseSide(asyncio.Protocol):
+class DatabaseSide(Receiver):
     """Hands the database's replies to the client.
 
     Attributes:
@@ -132,7 +132,7 @@ class LastReplies(DatabaseSide):
             self.ends_reply = self._tail.endswith(b"\r\n")
 
 
-class Unheard(asyncio.Protocol):
+class Unheard(Receiver):
     """The database's side once nobody is there to hear it."""
 
     def __init__(self, relay: "Relay") -> None:

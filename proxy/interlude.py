@@ -14,6 +14,7 @@ from typing import Protocol
 
 from proxy.database_side import DatabaseSide
 from proxy.resp import FrameSkipper, encode
+from proxy.room import Receiver
 
 __all__ = ["Fence", "Interlude"]
 
@@ -41,7 +42,7 @@ class _Questioner(Protocol):
         """Go on as before."""
 
 
-class Interlude(asyncio.Protocol):
+class Interlude(Receiver):
     """The database's side from the fence to the answer.
 
     Args:

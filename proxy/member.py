@@ -28,6 +28,10 @@ __all__ = ["HeldMember", "Member"]
 
 log = structlog.get_logger("proxy")
 
+# uvloop takes 256 KiB for each connection to a database, and uses the first few. As a mapping of their own the others cost
+# nothing; as glibc would have it they come to lie where others have already left traces.
+_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(256 * 1024), "MALLOC_TRIM_THRESHOLD_": str(32 * 1024 * 1024)}
+
 
 class HeldMember(Record):
     """What the next program has to know of a worker."""
@@ -80,7 +84,9 @@ class Member:
             # -P: nothing is imported from wherever the service was started
             command = [sys.executable, "-P", "-m", "proxy.worker", str(theirs.fileno()), *arguments]
             nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
-            pid = os.posix_spawn(command[0], command, os.environ, file_actions=[nothing], setsigmask=())
+            pid = os.posix_spawn(
+                command[0], command, _MEMORY | os.environ, file_actions=[nothing], setsigmask=()
+            )
             member = cls(pid, hear)
         except BaseException:
             ours.close()

@@ -16,6 +16,7 @@ from proxy.directory import Tls
 from proxy.errors import ProtocolError, UnreachableError
 from proxy.keepalive import keep_alive
 from proxy.resp import encode, reply_end
+from proxy.room import Receiver
 from proxy.tls import keep_session, tls_context
 
 __all__ = [
@@ -156,7 +157,7 @@ async def _reach(host: str, port: int) -> socket.socket:
     raise refusal
 
 
-class Upstream(asyncio.Protocol):
+class Upstream(Receiver):
     """A connection to a database while questions are asked one at a time; a relay takes its transport over.
 
     Attributes:

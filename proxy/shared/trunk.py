@@ -12,6 +12,7 @@ from typing import Protocol
 
 from proxy.errors import ProtocolError
 from proxy.resp import FrameSkipper, reply_end
+from proxy.room import Receiver
 from proxy.shared.reading import LARGE
 
 __all__ = ["Rider", "Trunk"]
@@ -46,7 +47,7 @@ class Rider(Protocol):
         """There is room for commands again."""
 
 
-class Trunk(asyncio.Protocol):
+class Trunk(Receiver):
     """The connection, once it is logged in.
 
     Args:
