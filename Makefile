@@ -11,7 +11,7 @@ DURATION ?=
 
 BENCH := $(if $(CASES),--cases "$(CASES)") $(if $(TARGETS),--targets "$(TARGETS)") $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(JSON),--json $(JSON))
 
-.PHONY: help demo test bench simulate explore rivals crash-matrix fuzz faults lint format check coverage docs clean
+.PHONY: help demo test bench simulate explore rivals crash-matrix fuzz faults load lint format check coverage docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ fuzz: .venv/installed ## Fuzz framing and logins beside Redis (SECONDS=60 SEED=0
 faults: .venv/installed ## Break the wires before and behind the proxy at every byte (ten minutes)
 	@deploy/ensure-redis
 	@$(BIN)/python -m tests.faults
+
+load: .venv/installed ## Measure what thousands of silent clients, slow ones and slow databases cost (a minute)
+	@deploy/ensure-redis
+	@$(BIN)/python -m tests.load
 
 lint: .venv/installed ## Check formatting, style and types
 	$(BIN)/ruff format --check .

@@ -1,5 +1,6 @@
 """What a database's transport calls, from the moment a session is open to its last byte."""
 
+import asyncio
 import contextlib
 import ssl
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from proxy.room import Receiver
 if TYPE_CHECKING:
     from proxy.relay import Relay
 
-__all__ = ["DatabaseSide", "LastReplies", "Unheard", "say_no_more"]
+__all__ = ["DatabaseSide", "LastReplies", "Unheard", "hold_undecrypted", "say_no_more"]
 
 _OK = b"+OK\r\n"
 _HANGS_UP = b"-ERR Protocol error"
@@ -141,6 +142,11 @@ class Unheard(Receiver):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
         """Tell the relay."""
         self._relay.database_lost()
+
+
+def hold_undecrypted(transport: asyncio.Transport, most: int) -> None:
+    """Have TLS read no more from the network once so many bytes wait to be decrypted; by itself it takes 256 KiB."""
+    transport.set_read_buffer_limits(high=most)  # type: ignore[attr-defined] # TLS transports have it, and no type says so
 
 
 def say_no_more(transport: asyncio.Transport) -> None:

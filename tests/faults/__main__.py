@@ -2,17 +2,13 @@
 
 import argparse
 import asyncio
-import contextlib
 import sys
-import tempfile
 import time
-from pathlib import Path
-
-import trustme
 
 from tests.faults.cases import SIDES, every_case
-from tests.faults.sweep import Sweep, descriptors, listeners, resident
-from tests.proxy.proxykit import Proxy, Publisher, Server, credential, directory, eventually
+from tests.faults.sweep import Sweep, descriptors, listeners
+from tests.load.memory import resident
+from tests.load.stage import stage
 
 _GROWTH = 32.0  # MiB that the worker may hold more in the end than when it had got warm: a session leaves no kilobyte
 
@@ -23,7 +19,9 @@ def main() -> int:
     parser.add_argument("--side", choices=SIDES, action="append", help="only this one; may be repeated")
     options = parser.parse_args()
     problems = []
-    with stage() as (sweep, proxy):
+    addresses, ports = listeners()
+    with stage(listeners=addresses, limits={"new_per_second": None}) as (server, proxy):
+        sweep = Sweep(server, proxy, ports)
         asyncio.run(sweep.run(lambda sizes: every_case(sizes, corners=True)))
         [worker] = proxy.workers()
         before = descriptors(worker), resident(worker)
@@ -40,29 +38,6 @@ def main() -> int:
             problems.append("the worker died")
     print(*(f"BROKEN {problem}" for problem in problems), sep="\n")
     return 1 if problems else 0
-
-
-@contextlib.contextmanager
-def stage():
-    """A sweep of a Redis and a proxy that have nothing else to do."""
-    with tempfile.TemporaryDirectory(prefix="vk", dir="/tmp") as name:
-        folder = Path(name)
-        (folder / "control").mkdir()
-        server = Server(folder, trustme.CA())
-        server.start()
-        publisher = Publisher(str(folder / "control" / "directory.sock")).start()
-        publisher.publish(directory(credentials=[credential()]))
-        addresses, ports = listeners()
-        settings = {"runtime_dir": name, "listeners": addresses, "limits": {"new_per_second": None}}
-        proxy = Proxy(settings, folder / "proxy.log", publisher)
-        try:
-            eventually(proxy.workers, what="a worker")
-            yield Sweep(server, proxy, ports), proxy
-            proxy.check_log()
-        finally:
-            proxy.stop()
-            publisher.stop()
-            server.stop()
 
 
 if __name__ == "__main__":

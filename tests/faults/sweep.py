@@ -12,7 +12,7 @@ from tests.faults.conversation import Conversation
 from tests.faults.wire import Wire
 from tests.proxy.proxykit import database, eventually, free_port
 
-__all__ = ["Lane", "Sweep", "converse", "descriptors", "listeners", "resident"]
+__all__ = ["Lane", "Sweep", "converse", "descriptors", "listeners"]
 
 _LANES = 16  # conversations at a time
 
@@ -29,12 +29,6 @@ def listeners():
 def descriptors(pid):
     """How many files and sockets a process has open."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def resident(pid):
-    """How many MiB a process holds in memory."""
-    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "VmRSS" in line]
-    return int(line.split()[1]) / 1024
 
 
 def _listening():

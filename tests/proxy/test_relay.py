@@ -1,28 +1,15 @@
 """Bytes through the real proxy: any size, any order, any end."""
 
 import os
-import socket
-import ssl
 import threading
-import time
-from pathlib import Path
 
 import pytest
 
 from proxy.relay import Relay
 from proxy.resp import encode
-from tests.proxy.proxykit import Nobody, database, eventually, token
+from tests.proxy.proxykit import Nobody, eventually, token
 
 MIB = 1024 * 1024
-
-
-def worker_memory(proxy):
-    """Resident MiB of the one worker."""
-    [pid] = proxy.workers()
-    [line] = [
-        line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")
-    ]
-    return int(line.split()[1]) / 1024
 
 
 @pytest.fixture(params=["unix", "tls", "shared"])
@@ -231,70 +218,3 @@ async def test_an_error_about_the_database_never_ends_up_inside_a_reply(commands
     side._ssl = None
     side.connection_lost(None)
     assert client.written == b"".join(replies) + (b"-LOST\r\n" if told else b"")
-
-
-def test_a_client_that_does_not_read_costs_little(way, proxy, server, key):
-    with server.client() as admin:
-        admin.set(key, b"v" * MIB)
-    with way.socket() as sock:
-        sock.sendall(b"AUTH app x\r\n")
-        assert sock.recv(5) == b"+OK\r\n"
-        before = worker_memory(proxy)
-        sock.sendall(encode((b"GET", key.encode())) * 64)
-        settled(lambda: worker_memory(proxy))
-        assert worker_memory(proxy) - before < 4
-        received = 0
-        while received < 64 * (MIB + 11):
-            received += len(sock.recv(MIB))
-
-
-def settled(measure):
-    """Wait until a figure has stayed the same for a quarter of a second."""
-    last, since = measure(), time.monotonic()
-    while time.monotonic() - since < 0.25:
-        now = measure()
-        if now != last:
-            last, since = now, time.monotonic()
-        time.sleep(0.02)
-
-
-@pytest.mark.parametrize("way", ["unix", "tls"], indirect=True)
-def test_a_database_that_does_not_read_costs_little(way, proxy, server):
-    """A server that completes TLS and AUTH, and then never reads again."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(server.folder / "cert.pem", server.folder / "key.pem")
-    done = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def serve():
-            plain, _ = listening.accept()
-            with context.wrap_socket(plain, server_side=True) as sock:
-                sock.recv(4096)
-                sock.sendall(b"+OK\r\n")
-                done.wait(20)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        stuck = database(server, "stuck", port=listening.getsockname()[1])
-        proxy.serve(stuck)
-        with way.socket("stuck") as sock:
-            sock.sendall(b"AUTH app x\r\n")
-            assert sock.recv(5) == b"+OK\r\n"
-            before = worker_memory(proxy)
-            sock.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\n")
-            sock.setblocking(False)
-            sent = 0
-
-            def fill():
-                nonlocal sent
-                try:
-                    while True:
-                        sent += sock.send(b"v" * MIB)
-                except BlockingIOError:
-                    return sent
-
-            settled(fill)
-            assert sent < 16 * MIB
-            assert worker_memory(proxy) - before < 4
-        done.set()
-        thread.join()
