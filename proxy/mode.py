@@ -1,6 +1,6 @@
 """What a client's commands have made of its connection. No I/O."""
 
-__all__ = ["LOOKED_AT", "Mode"]
+__all__ = ["BLOCKING", "LOOKED_AT", "Mode"]
 
 _QUIT, _RESET = b"QUIT", b"RESET"
 _ENDING = frozenset((_QUIT, b"SHUTDOWN", b"POST", b"HOST:"))  # to which Redis answers by hanging up
@@ -26,6 +26,11 @@ LOOKED_AT = (
     | {_RESET, b"MONITOR", b"ASKING"}
 )
 """The commands that `Mode.note` has to be told of; `note_client` is for CLIENT."""
+
+BLOCKING = frozenset(
+    b"BLPOP BRPOP BLMOVE BLMPOP BRPOPLPUSH BZPOPMIN BZPOPMAX BZMPOP XREAD XREADGROUP WAIT WAITAOF MONITOR".split()
+)
+"""The commands that may wait for ever."""
 
 
 class Mode:

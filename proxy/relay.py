@@ -11,8 +11,8 @@ between two replies. Where no QUIT fits (the client stopped inside a command) or
 silence ends the wait: then the database is told that no more will come, and does what it does with a client of its own
 that ends so. Where the client cannot even read any more, it is told so at once.
 
-Where the database hangs up unasked, a client that waits for an answer reads an error, unless that might end up inside a
-reply. One that waits for none is hung up on as by Redis: an error that nobody asked for confuses clients.
+Where the database hangs up unasked, who waits for an answer reads an error, unless that might end up inside a reply; who
+waits for none is hung up on as by Redis, since an error that nobody asked for confuses clients.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from proxy.database_side import DatabaseSide, LastReplies, Unheard, hold_undecry
 from proxy.farewell import Farewell
 from proxy.interlude import Interlude
 from proxy.keepalive import has_hung_up
+from proxy.mode import BLOCKING
 from proxy.scanner import CommandScanner
 
 __all__ = ["HIGH_WATER", "Relay"]
@@ -35,9 +36,6 @@ _PING = b"*1\r\n$4\r\nPING\r\n"
 _PATIENCE = 10.0  # seconds without a byte that a database may take to finish what the client asked for
 _BLOCKED_PATIENCE = 0.25  # the same for a command that may wait for ever, or that will never be whole
 _CLOSE_SECONDS = 10.0  # how long a database may take to read the last of it, or to answer it
-_BLOCKING = frozenset(
-    b"BLPOP BRPOP BLMOVE BLMPOP BRPOPLPUSH BZPOPMIN BZPOPMAX BZMPOP XREAD XREADGROUP WAIT WAITAOF MONITOR".split()
-)
 
 
 class Relay:
@@ -57,6 +55,7 @@ class Relay:
         from_database: bytes that came from the database.
         finishing: True once no more commands are taken.
         cut: True once the database has hung up unasked.
+        closed: True once both connections are gone.
     """
 
     __slots__ = (
@@ -79,6 +78,7 @@ class Relay:
         "_slow",
         "_timer",
         "client",
+        "closed",
         "cut",
         "database",
         "finishing",
@@ -108,6 +108,7 @@ class Relay:
         self._eof = False
         self.finishing = False
         self.cut = False
+        self.closed = False
         self._lost = lost
         self._error = b""
         self._patience = _PATIENCE
@@ -157,6 +158,12 @@ class Relay:
         if eof:
             self.client_eof()
         self.resume()
+
+    def carry_out(self, commands: bytes) -> None:
+        """Send the database what a client asked for that has gone since."""
+        self.database.set_protocol(self._database_side)
+        ClientSide(self).data_received(commands)
+        self.client_lost()
 
     def pause(self) -> None:
         """One more reason not to read the client."""
@@ -231,13 +238,9 @@ class Relay:
         return obstacle
 
     def part(self, on_parted: Callable[[bytes], None]) -> str | None:
-        """Let go of the client, its reading paused, as soon as all that it asked for is answered.
+        """Let go of the client, its reading paused, as soon as all that it asked for is answered; why not now, if so.
 
-        Args:
-            on_parted: gets what it has sent that no database has seen; not called where the session ends before.
-
-        Returns:
-            Why not now; None: it is under way.
+        `on_parted` gets what it has sent that no database has seen; it is not called where the session ends before.
         """
         obstacle = self.interlude(_PING, lambda _: None)
         if obstacle is None:
@@ -301,7 +304,7 @@ class Relay:
 
     def _last_patience(self) -> float:
         scanner = self.scanner
-        silent = not scanner.at_boundary or scanner.last_name.upper() in _BLOCKING or scanner.mode.silenced
+        silent = not scanner.at_boundary or scanner.last_name.upper() in BLOCKING or scanner.mode.silenced
         return _BLOCKED_PATIENCE if silent else _PATIENCE
 
     def _finish(self, error: bytes, patience: float) -> None:
@@ -372,10 +375,14 @@ class Relay:
         if self._timer is not None:
             self._timer.cancel()
         if self._client_gone:
-            self._on_closed()
+            self._close()
         else:
             error = self._error if self._database_side.ends_reply and not self.scanner.mode.has_quit else b""
             Farewell(self.client, error, self.client_lost, eof=self._eof)
+
+    def _close(self) -> None:
+        self.closed = True
+        self._on_closed()
 
     def client_lost(self) -> None:
         """The client's connection is gone: what it had sent still reaches the database."""
@@ -384,7 +391,7 @@ class Relay:
         if self._timer is not None:
             self._timer.cancel()
         if self._database_gone:
-            self._on_closed()
+            self._close()
             return
         self.database.set_protocol(Unheard(self))
         self.database.close()

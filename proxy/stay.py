@@ -118,13 +118,13 @@ class Stay:
             self._joined(credential, await pool.ready(self._deadline()))
             self._tally.connections += 1
             replies, commands = (pool.greeting, begin.rest) if begin.login is not None else (b"", begin.raw)
-            while not session.gone:
+            while not session.has_left:
                 if session.ending:
                     session.dismiss(session.ending)
                     return
                 await self._share_until_it_moves(pool, replies, commands)
                 replies = commands = b""
-                if session.gone:
+                if session.has_left:
                     return
                 await self._own(Begin(begin.database, begin.user, pool.login, b"", b""))
                 if not self._sharing.parted:
@@ -156,6 +156,7 @@ class Stay:
             if session.gone:
                 return
             held, session.eof = sharer.give_up()
+            session.gone = sharer.gone
             session.given_back(held)
             self._tally.moved(sharer.reason)
             self._sharing.moved(self._floor.now())
@@ -176,7 +177,7 @@ class Stay:
         upstream = await connect(floor, self._database, deadline)
         try:
             replies, commands = await self._log_in(begin, upstream, deadline)
-            if session.gone or session.ending:
+            if session.ending or (session.has_left and not commands):
                 session.dismiss(session.ending)
             elif not session.leaving:
                 self._tally.connections += not self._shares  # else it was counted when it came
@@ -234,12 +235,15 @@ class Stay:
             on_refused=lambda error: session.failed(error.reason, str(error)),
         )
         try:
-            relay.start(replies + upstream.early(), commands + session.taken(), eof=session.eof)
+            if session.gone:
+                relay.carry_out(commands + session.taken())
+            else:
+                relay.start(replies + upstream.early(), commands + session.taken(), eof=session.eof)
             if upstream.closed:
                 relay.database_lost()
-            while not (session.gone or self._sharing.parted):
+            while not (relay.closed or self._sharing.parted):
                 await session.change()
-                if relogin.waits and not session.gone:
+                if relogin.waits and not relay.closed:
                     await relogin.finish()
         finally:
             relay.abort()

@@ -61,6 +61,11 @@ class Visitor(asyncio.Protocol):
         await self._wake.wait()
         self._wake.clear()
 
+    @property
+    def has_left(self) -> bool:
+        """True where it has gone, and all that it asked for is done."""
+        return self.gone and not self._early
+
     def taken(self) -> bytes:
         """What it has sent meanwhile, for whoever takes the transport over."""
         early, self._early = self._early, b""

@@ -51,6 +51,7 @@ class Sharer(asyncio.Protocol):
         commands: that went on.
         reason: why it needs a connection of its own, in a word; empty: it does not.
         finishing: True once no more commands are taken.
+        gone: True once the client has hung up. What it has asked for is still done, as by Redis.
         waits_for_trunk: True where there has to be a new trunk before it can go on.
     """
 
@@ -59,13 +60,13 @@ class Sharer(asyncio.Protocol):
         "_eof",
         "_error",
         "_full",
-        "_gone",
         "_held",
         "_inside",
         "_largest",
         "_lost",
         "_on_closed",
         "_outstanding",
+        "_over",
         "_paused",
         "_timer",
         "_trunk",
@@ -76,6 +77,7 @@ class Sharer(asyncio.Protocol):
         "finishing",
         "from_client",
         "from_database",
+        "gone",
         "reason",
         "waits_for_trunk",
     )
@@ -93,6 +95,7 @@ class Sharer(asyncio.Protocol):
         self.commands = 0
         self.reason = ""
         self.finishing = False
+        self.gone = False
         self.waits_for_trunk = False
         self._client = client
         self._trunks = trunks
@@ -108,7 +111,7 @@ class Sharer(asyncio.Protocol):
         self._full = False  # the client does not read
         self._inside = False  # a reply to it has begun and not ended
         self._eof = False
-        self._gone = False
+        self._over = False  # the client is somebody else's now, or nobody's
         self._error = b""  # its last words, where it is ended from outside
         self._timer: asyncio.TimerHandle | None = None
 
@@ -161,8 +164,9 @@ class Sharer(asyncio.Protocol):
             self._look_at_end()
 
     def abort(self) -> None:
-        """Cut the connection, if it is still there."""
-        if not self._gone:
+        """Cut the connection, if it is still there, and do nothing more for the client."""
+        self._held = b""
+        if not (self.gone or self._over):
             self._client.abort()
 
     # What the client's transport calls.
@@ -200,10 +204,13 @@ class Sharer(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
         """The client has gone: what it has asked for is done, and nobody hears of it."""
-        self._gone = self.finishing = True
-        self._held = b""
+        self.gone = self._eof = True
+        self._full = False
         self._forget()
-        self._on_closed()
+        if self._held and not self.finishing:
+            self.go_on()
+        else:
+            self._part(b"")
 
     # Commands.
 
@@ -275,9 +282,10 @@ class Sharer(asyncio.Protocol):
         """Hand whole replies to the client."""
         self.from_database += len(replies)
         self._outstanding -= count
-        if self._gone:
+        if self._over:
             return
-        self._client.write(replies)
+        if not self.gone:
+            self._client.write(replies)
         if self._full:
             self._let_others_wait()
         size = len(replies) // count
@@ -294,10 +302,12 @@ class Sharer(asyncio.Protocol):
         if not self.reason:
             self.reason = "large_reply"
             self._pause()
-        if not self._gone:
+        if self._over:
+            return
+        if not self.gone:
             self._client.write(data)
-            if self._full:
-                self._let_others_wait()
+        if self._full:
+            self._let_others_wait()
         if last:
             self._settle()
 
@@ -305,12 +315,15 @@ class Sharer(asyncio.Protocol):
         """The connection has gone: every command outstanding is answered with an error, and none is sent again."""
         self._outstanding -= count
         self._trunk = None
+        if self._over:
+            return
         if inside:
             self._inside = False
             self.abort()  # nothing can follow half a reply
-        elif not self._gone:
+            return
+        if not self.gone:
             self._client.write(self._lost * count)
-            self._settle()
+        self._settle()
 
     def _let_others_wait(self) -> None:
         if self._trunk is not None and self.unread() > _KEPT:
@@ -318,18 +331,14 @@ class Sharer(asyncio.Protocol):
 
     def unread(self) -> int:
         """Bytes that the client has yet to read."""
-        return 0 if self._gone else self._client.get_write_buffer_size()
-
-    def cut(self) -> None:
-        """It does not read a reply that is too large to be kept, and others wait for theirs."""
-        self.abort()
+        return 0 if self.gone else self._client.get_write_buffer_size()
 
     def _settle(self) -> None:
         """What follows from replies that have come."""
         self._widen()
         if self.reason and not self._outstanding and not self.finishing:
             if self.reason == QUIT:
-                self._quit()
+                self._part(b"+OK\r\n")
             else:
                 self._wake()
         elif self._held:
@@ -345,12 +354,9 @@ class Sharer(asyncio.Protocol):
 
     # Ends.
 
-    def _quit(self) -> None:
-        self._part(b"+OK\r\n")
-
     def _look_at_end(self) -> None:
         """End where nothing is left to do: the client has hung up, or is to."""
-        if self._gone or (self.reason and not self.finishing):
+        if self._over or (self.reason and not self.finishing):
             return
         if self._outstanding or self._full or self.waits_for_trunk:
             if self._timer is None:
@@ -360,11 +366,14 @@ class Sharer(asyncio.Protocol):
 
     def _part(self, last_words: bytes) -> None:
         """Tell the client this, and hear no more of it."""
-        self.finishing = True
+        if self._over:
+            return
+        self.finishing = self._over = True
         self._held = b""
         self._forget()
-        if not self._gone:
-            self._gone = True
+        if self.gone:
+            self._on_closed()
+        else:
             Farewell(self._client, last_words, self._on_closed, eof=self._eof)
 
     def _forget(self) -> None:

@@ -40,7 +40,7 @@ class Rider(Protocol):
     def unread(self) -> int:
         """How many bytes are kept for a client that does not read them."""
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """End it: it does not read, and others wait."""
 
     def go_on(self) -> None:
@@ -224,7 +224,7 @@ class Trunk(Receiver):
             self._unread = unread
             self._timer = self._loop.call_later(_STALL_SECONDS, self._look)
         else:
-            rider.cut()
+            rider.abort()
             self.release(rider)
 
     def pause_writing(self) -> None:

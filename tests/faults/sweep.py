@@ -158,7 +158,8 @@ class Sweep:
         lane, conversation = self._lanes[0], Conversation(self._name())
         reader, writer = await lane.connect("wire")
         writer.write(conversation.said)
-        assert await reader.readexactly(len(conversation.replies)) == conversation.replies
+        answer = await reader.readexactly(len(conversation.replies))
+        assert answer == conversation.replies, answer
         sizes = dict(lane.wires["wire"].passed)
         writer.close()
         return sizes

@@ -25,11 +25,17 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture
-def staged(start_proxy, publisher):
+def mode():
+    """How clients' commands get to their databases."""
+    return "dedicated"
+
+
+@pytest.fixture
+def staged(start_proxy, publisher, mode):
     """A proxy with nothing to serve yet, and the TCP ports of its lanes."""
     addresses, ports = listeners()
     publisher.publish(directory(credentials=[credential()]))
-    proxy = start_proxy(listeners=addresses, limits={"new_per_second": None})
+    proxy = start_proxy(listeners=addresses, limits={"new_per_second": None}, upstream={"mode": mode})
     eventually(proxy.workers, what="a worker")
     return proxy, ports
 
@@ -44,6 +50,16 @@ async def test_nothing_is_lost_at_the_most_promising_bytes(staged, server):
     assert not problems, "\n".join(f"{case}: {problem}" for case, problem in problems.items())
     assert (descriptors(worker), descriptors(proxy.process.pid)) == before
     assert proxy.workers() == [worker]
+
+
+@pytest.mark.parametrize("mode", ["shared"])
+async def test_clients_of_shared_connections_lose_nothing_either(staged, server):
+    """What a broken connection to a database does to those who share it is `shared/test_crowd.py`'s."""
+    proxy, ports = staged
+    sweep = Sweep(server, proxy, ports)
+    problems = await sweep.run(lambda sizes: every_case(sizes, sides=("client", "local"), corners=True))
+    assert not problems, "\n".join(f"{case}: {problem}" for case, problem in problems.items())
+    proxy.publisher.counters("plain0", lambda counts: counts.moves.get("transaction", 0) > 1)
 
 
 @pytest.mark.parametrize("kind", ["cut", "reset"])

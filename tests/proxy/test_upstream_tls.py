@@ -8,7 +8,7 @@ import trustme
 
 from proxy.directory import Tls
 from proxy.errors import UnreachableError
-from proxy.upstream import _context, dial, tls_context
+from proxy.tls import _context, dial, tls_context
 
 
 class TlsServer:

@@ -75,7 +75,7 @@ class Recorder:
     def unread(self):
         return self.kept
 
-    def cut(self):
+    def abort(self):
         self.was_cut = True
 
     def go_on(self):
