@@ -102,6 +102,11 @@ class Session(Visitor):
         """True where silence is no sign of idleness: it is not served yet, or waits for an element or a message."""
         return self._stay is None or self._stay.carrier is None or self._stay.carrier.waits
 
+    @property
+    def stuck_at(self) -> int | None:
+        """See `liveness`: of its own connection to its database; None also while it has none."""
+        return self._stay.stuck_at if self._stay is not None else None
+
     # What the transport calls while nobody else has it.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -148,6 +153,12 @@ class Session(Visitor):
         if self._stay is not None and self._stay.carrier is not None:
             self._stay.carrier.end(error)
         self.wake()
+
+    def lose_database(self) -> None:
+        """Take its own connection to its database for lost."""
+        log.warning("database is silent", **self.facts)
+        if self._stay is not None:
+            self._stay.lose_database()
 
     def end_if_retired(self) -> None:
         """End it if a password that let it in was retired since."""

@@ -13,6 +13,7 @@ from proxy.errors import HungUpError, LostError
 from proxy.floor import Floor
 from proxy.handshake import Begin
 from proxy.keepalive import has_hung_up
+from proxy.liveness import stuck_at
 from proxy.login import ask, connect, log_in
 from proxy.relay import Relay
 from proxy.relogin import Relogin
@@ -86,6 +87,19 @@ class Stay:
         if relay.scanner.mode.was_reset:
             return "it has said RESET since, and who it is now is not known"
         return relay.interlude(question, on_answer)
+
+    @property
+    def stuck_at(self) -> int | None:
+        """See `liveness`; None also where it has no connection of its own."""
+        relay = self.carrier
+        if not isinstance(relay, Relay) or relay.database.is_closing():
+            return None
+        return stuck_at(relay.database)
+
+    def lose_database(self) -> None:
+        """Take its own connection for lost."""
+        if isinstance(self.carrier, Relay):
+            self.carrier.database.abort()
 
     # Over connections that others use as well.
 

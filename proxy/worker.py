@@ -28,6 +28,8 @@ from proxy.idleness import Idleness
 from proxy.link import Link
 from proxy.listener import accept, identify, identify_by_role
 from proxy.listing import record_of
+from proxy.liveness import LOOK_SECONDS as LIVENESS_SECONDS
+from proxy.liveness import Liveness
 from proxy.logs import configure_logging
 from proxy.messages import AskSessions, EndSessions, Rejected, Report, SessionsPart
 from proxy.orders import (
@@ -47,6 +49,7 @@ from proxy.orders import (
 from proxy.renewer import LOOK_SECONDS, Renewer
 from proxy.session import Session
 from proxy.shared.pool import Pools
+from proxy.shared.trunk import Trunk
 from proxy.tally import Passed
 
 __all__ = ["Worker", "main"]
@@ -148,6 +151,7 @@ class Worker:
         self._pools = Pools(self._floor)
         self._looking.append(self._group.create_task(self._renew(Renewer(self._floor), self._pools)))
         self._looking.append(self._group.create_task(self._share_again()))
+        self._looking.append(self._group.create_task(self._lose_dead(self._pools)))
         if order.settings.idle_timeout is not None:
             self._looking.append(self._group.create_task(self._end_idle(order.settings.idle_timeout)))
 
@@ -257,6 +261,14 @@ class Worker:
                 session.end(
                     f"idle for more than {longest:g} s (proxy.limits.idle_timeout); connect again", "idle"
                 )
+
+    async def _lose_dead(self, pools: Pools) -> None:
+        liveness: Liveness[Session | Trunk] = Liveness()
+        while True:
+            await asyncio.sleep(LIVENESS_SECONDS)
+            trunks = [trunk for pool in pools for trunk in pool.connections]
+            for dead in liveness.look((*self._sessions, *trunks), time.monotonic()):
+                dead.lose_database()
 
     async def _renew(self, renewer: Renewer, pools: Pools) -> None:
         while True:

@@ -11,6 +11,7 @@ from itertools import repeat
 from typing import Protocol
 
 from proxy.errors import ProtocolError
+from proxy.liveness import stuck_at
 from proxy.resp import FrameSkipper, reply_end
 from proxy.room import Receiver
 from proxy.shared.reading import LARGE
@@ -99,6 +100,15 @@ class Trunk(Receiver):
     def busy(self) -> bool:
         """True where somebody's large reply is under way, or somebody does not read, or the database."""
         return self._large is not None or self._holding is not None or self.full
+
+    @property
+    def stuck_at(self) -> int | None:
+        """See `liveness`."""
+        return None if self.transport.is_closing() else stuck_at(self.transport)
+
+    def lose_database(self) -> None:
+        """Take it for lost."""
+        self.transport.abort()
 
     def send(self, rider: Rider, commands: bytes, count: int) -> None:
         """Put so many whole commands of somebody's on it."""

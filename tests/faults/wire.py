@@ -45,6 +45,7 @@ class Wire:
         broken: set once the latest fault has happened.
         mended: set by whoever wants a stalled connection to go on.
         passed: how many bytes of the latest connection passed, by way.
+        caller: its writer to whoever made the latest connection.
     """
 
     def __init__(self, dial):
@@ -75,6 +76,7 @@ class Wire:
         self._carrying.add(asyncio.current_task())
         fault, self._fault = self._fault, None
         self.passed = {"there": 0, "back": 0}
+        self.caller = writer
         connection = _Connection(fault, self.broken, self.mended, self.passed, [writer])
         try:
             onward_reader, onward_writer = await self._dial()
@@ -109,13 +111,13 @@ class _Connection:
             data = await reader.read(
                 _AT_ONCE if fault is None else min(_AT_ONCE, fault.at - self.passed[way])
             )
-            if not data:
+            if not data or writer.is_closing():
                 break
             writer.write(data)
             await writer.drain()
             self.passed[way] += len(data)
-        if not writer.can_write_eof():
-            raise _BrokenError  # TLS knows no half-close
+        if writer.is_closing() or not writer.can_write_eof():  # TLS knows no half-close
+            raise _BrokenError
         writer.write_eof()
 
     async def _strike(self, kind, reader, writer):
