@@ -39,10 +39,6 @@ def main() -> int:
     parser.add_argument("--most", type=int, help="states of a scenario to stop after (default: all)")
     parser.add_argument("--scenario", choices=tuple(SCENARIOS), help="only this one")
     options = parser.parse_args()
-    # A fingerprint hashes strings: the same in every process, so that a number can be found again.
-    if os.environ.get("PYTHONHASHSEED") != "0":
-        arguments = [sys.executable, "-m", "tests.simulation.explorer", *sys.argv[1:]]
-        os.execve(sys.executable, arguments, {**os.environ, "PYTHONHASHSEED": "0"})
     bounds = {
         "instances": options.instances,
         "crashes": options.crashes,

@@ -57,6 +57,7 @@ class Walk:
         self.paused = dict.fromkeys(self.instances, False)
         self.channels = {instance: [] for instance in self.instances}
         self.timers = {}
+        self.parts = {}  # what `fingerprint` has read of the world and of each instance since they last changed
         for instance in self.instances:
             instance.start()
         if self.retire:
@@ -112,6 +113,17 @@ class Walk:
             found.append(("wait", 0))
         return found
 
+    def is_fault(self, choice):
+        """Whether it takes a crash or a pause that is left."""
+        kind, _ = choice
+        return kind == "crash" or (
+            kind == "wait"
+            and any(
+                instance.up and self._can_step(instance) and not self.paused[instance]
+                for instance in self.instances
+            )
+        )
+
     def _can_step(self, instance):
         for task in instance.tasks:
             question = task.question
@@ -143,6 +155,12 @@ class Walk:
             Violation: an invariant does not hold.
         """
         kind, number = choice
+        if kind == "wait":
+            self.parts.clear()
+        else:
+            self.parts.pop(self.world, None)
+            if kind != "take":
+                self.parts.pop(self.instances[number], None)
         getattr(self, f"_{kind}")(number)
         if checked:
             self.audit.check()
