@@ -20,6 +20,7 @@ from discovery.model import Database, Inventory, User, UserKey
 from rotator.observation import Observation
 from tests.simulation.aws import Endpoint
 from tests.simulation.calls import at
+from tests.simulation.walk import LONGEST_WAIT
 
 __all__ = ["Part", "State", "numbered", "state_of"]
 
@@ -38,6 +39,7 @@ _LEFT_OVER = {
     ("run", "_perform"): {"performed"},
     ("run", "_sleep"): {"performed", "seen", "step"},
     ("_settle", "_sleep"): {"state"},
+    ("_settle", "read"): {"state"},
 }
 """By function and the one it waits for: variables that it will not read again."""
 _GIVEN = frozenset({User, UserKey, Database, Inventory, Endpoint})  # the same on every path
@@ -129,14 +131,16 @@ def _instance_values(walk, instance):
     door = instance.rotations
     yield instance.engine._pacing._memories, instance.vault._versions
     yield tuple(instance.catalogue.directory.credentials.values())
-    yield (
-        tuple(door._entries.values()),
-        {key: round(when - now, 2) for key, when in door._queue._at.items()},
-    )
+    yield tuple(door._entries.values()), {key: _off(when - now) for key, when in door._queue._at.items()}
     yield tuple(instance.serves(key, version) for key, version in _served(instance))
     for task in instance.tasks:
         yield tuple(_frames(task.coroutine))
-        yield round(walk.timers[task] - now, 2) if task in walk.timers else None
+        yield _off(walk.timers[task] - now) if task in walk.timers else None
+
+
+def _off(seconds):
+    """How far off a moment is: no walk lasts until one that is as far off as the next regular look."""
+    return round(min(max(seconds, 0.0), LONGEST_WAIT), 2)
 
 
 def _served(instance):
@@ -195,7 +199,7 @@ class _Reader:
         if read is None:
             read = kind.__name__, tuple([self.read(getattr(value, name)) for name in fields])
             if kind is Observation:  # it dates what is remembered of a step, however late that is made
-                read = (*read, self._seconds(value.now))
+                read = (*read, round((self._now - value.now).total_seconds(), 2))
             self._records[id(value)] = value, read
         return read
 
@@ -205,19 +209,12 @@ class _Reader:
                 return read(self, value)
         return type(value).__name__
 
-    def _seconds(self, moment):
-        return round((moment - self._now).total_seconds(), 2)
-
-    def _ahead(self, moment):
-        """Seconds to a moment; 0: it has passed."""
-        return max(0.0, self._seconds(moment))
-
     _RARE = (
         (SecretStr, lambda self, value: self.read(value.get_secret_value())),
         (enum.Enum, lambda _, value: str(value)),
         (str, lambda self, value: self.read(str(value))),
         (float, lambda _, value: None if value > _WALL_CLOCK else round(value, 2)),
-        (datetime, lambda self, value: self._ahead(value)),
+        (datetime, lambda self, value: _off((value - self._now).total_seconds())),
         (timedelta, lambda _, value: value.total_seconds()),
         (tuple, lambda self, value: tuple(self.read(one) for one in value)),
         (set | frozenset, lambda self, value: tuple(sorted((self.read(one) for one in value), key=repr))),

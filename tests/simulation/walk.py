@@ -18,14 +18,14 @@ from tests.simulation.invariants import Audit, Violation
 from tests.simulation.story import Story, Untold
 from tests.simulation.world import INTERVAL, World
 
-__all__ = ["SCENARIOS", "Walk"]
+__all__ = ["LONGEST_WAIT", "SCENARIOS", "Walk"]
 
 SCENARIOS = {
     "a due rotation": {"age": INTERVAL.total_seconds()},
     "an adoption": {"age": None},
     "a retirement": {"age": 100.0, "retire": True},
 }
-_LONGEST_WAIT = 65.0  # seconds: the longest backoff; the next regular look is much later
+LONGEST_WAIT = 65.0  # seconds: the longest backoff; the next regular look is much later
 
 
 class Walk:
@@ -146,7 +146,7 @@ class Walk:
                 if (at := instance.rotations.next_at()) is not None:
                     moments.append(at)
         first = min(moments, default=None)
-        return first if first is not None and first <= self.world.now + _LONGEST_WAIT else None
+        return first if first is not None and first <= self.world.now + LONGEST_WAIT else None
 
     def take(self, choice, *, checked=True):
         """Let one of them happen; not `checked`, where it is known to be well.
