@@ -15,6 +15,7 @@ from discovery import model
 from proxy.directory import Tls
 from proxy.errors import ProtocolError, UnreachableError
 from proxy.keepalive import keep_alive
+from proxy.lookup import addresses
 from proxy.resp import encode, reply_end
 from proxy.room import Receiver
 from proxy.tls import keep_session, tls_context
@@ -141,7 +142,7 @@ async def _reach(host: str, port: int) -> socket.socket:
     """A TCP connection to the first of a host's addresses that takes it. Raises OSError."""
     loop = asyncio.get_running_loop()
     refusal = OSError("its name has no address")
-    for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    for family, kind, protocol, _, address in await addresses(host, port):
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setblocking(False)
