@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.resp import encode
-from proxy.scanner import CommandScanner
+from proxy.scanner import CommandScanner, _plain_heads
 from tests.proxy.scripts import ways_to_cut
 
 GET = encode((b"GET", b"k"))
@@ -173,6 +173,15 @@ def test_the_debugger_of_scripts_is_left_alone_with_what_it_reads(script):
         b"script debug yess\n",
     ):
         assert [raw for _, raw in scan([other + AUTH])[1]] == [AUTH]
+
+
+def test_what_is_remembered_of_commands_is_bounded():
+    scanner = CommandScanner()
+    for number in range(5000):
+        command = encode((b"MADE-UP-%d" % number, b"x"))
+        assert scanner.feed(command * 2) == command * 2
+    assert (scanner.commands, scanner.last_name) == (10_000, b"MADE-UP-4999")
+    assert len(_plain_heads) <= 4096
 
 
 COMMAND = st.one_of(
