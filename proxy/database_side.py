@@ -12,7 +12,7 @@ from proxy.room import Receiver
 if TYPE_CHECKING:
     from proxy.relay import Relay
 
-__all__ = ["DatabaseSide", "LastReplies", "Unheard", "hold_undecrypted", "say_no_more"]
+__all__ = ["DatabaseSide", "LastReplies", "Unheard", "read_no_further", "say_no_more"]
 
 _OK = b"+OK\r\n"
 _HANGS_UP = b"-ERR Protocol error"
@@ -144,9 +144,9 @@ class Unheard(Receiver):
         self._relay.database_lost()
 
 
-def hold_undecrypted(transport: asyncio.Transport, most: int) -> None:
-    """Have TLS read no more from the network once so many bytes wait to be decrypted; by itself it takes 256 KiB."""
-    transport.set_read_buffer_limits(high=most)  # type: ignore[attr-defined] # TLS transports have it, and no type says so
+def read_no_further(transport: asyncio.Transport) -> None:
+    """Have TLS read no more from the network while anything waits to be decrypted; by itself it reads on to 256 KiB."""
+    transport.set_read_buffer_limits(high=1)  # type: ignore[attr-defined] # TLS transports have it, and no type says so
 
 
 def say_no_more(transport: asyncio.Transport) -> None:

@@ -1,8 +1,8 @@
 """Bytes both ways between a client and its database, and how that ends.
 
 A side that cannot be written to stops the other from being read. By then `HIGH_WATER` and what the loop reads at once (256
-KiB) may wait to be written, as much to be decrypted, and the loop's TLS keeps a buffer of 256 KiB: less than 1 MiB in each
-direction, whatever the peers do.
+KiB) wait to be written, as much as it reads at once waits to be decrypted, and its TLS keeps a buffer of the same size: less
+than 1 MiB in each direction, whatever the peers do.
 
 Endings. A database whose client sends no more must not be cut off at once, or replies under way would be lost. So the
 relay says QUIT behind the client's last whole command: the database delivers everything before it, says +OK, and hangs up.
@@ -19,7 +19,7 @@ import asyncio
 from collections.abc import Callable
 
 from proxy.client_side import ClientSide
-from proxy.database_side import DatabaseSide, LastReplies, Unheard, hold_undecrypted, say_no_more
+from proxy.database_side import DatabaseSide, LastReplies, Unheard, read_no_further, say_no_more
 from proxy.farewell import Farewell
 from proxy.interlude import Interlude
 from proxy.keepalive import has_hung_up
@@ -28,8 +28,8 @@ from proxy.scanner import CommandScanner
 
 __all__ = ["HIGH_WATER", "Relay"]
 
-HIGH_WATER = 64 * 1024
-"""Bytes that may wait to be written, or decrypted, before the other side is no longer read."""
+HIGH_WATER = 32 * 1024
+"""Bytes that may wait to be written before the other side is no longer read."""
 
 _QUIT = b"*1\r\n$4\r\nQUIT\r\n"
 _PING = b"*1\r\n$4\r\nPING\r\n"
@@ -150,7 +150,7 @@ class Relay:
         self.database.set_protocol(self._database_side)
         self.client.set_write_buffer_limits(high=HIGH_WATER)
         self.database.set_write_buffer_limits(high=HIGH_WATER)
-        hold_undecrypted(self.database, HIGH_WATER)
+        read_no_further(self.database)
         if replies:
             self.client.write(replies)
         if commands:
