@@ -8,7 +8,8 @@ import trustme
 
 from proxy.directory import Tls
 from proxy.errors import UnreachableError
-from proxy.tls import _context, dial, tls_context
+from proxy.tls import _context, tls_context
+from proxy.upstream import dial
 
 
 class TlsServer:
