@@ -59,7 +59,7 @@ async def test_clients_of_shared_connections_lose_nothing_either(staged, server)
     sweep = Sweep(server, proxy, ports)
     problems = await sweep.run(lambda sizes: every_case(sizes, sides=("client", "local"), corners=True))
     assert not problems, "\n".join(f"{case}: {problem}" for case, problem in problems.items())
-    proxy.publisher.counters("plain0", lambda counts: counts.moves.get("transaction", 0) > 1)
+    proxy.publisher.counters("raw0", lambda counts: counts.moves.get("transaction", 0) > 1)
 
 
 @pytest.mark.parametrize("kind", ["cut", "reset"])
