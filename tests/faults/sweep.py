@@ -155,6 +155,8 @@ class Sweep:
         return f"f-{self.tried:06}"
 
     async def _sizes(self):
+        with self._server.client() as admin:
+            admin.flushall()  # another sweep had conversations of the same names
         lane, conversation = self._lanes[0], Conversation(self._name())
         reader, writer = await lane.connect("wire")
         writer.write(conversation.said)
