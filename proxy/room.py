@@ -8,7 +8,7 @@ import asyncio
 
 __all__ = ["Receiver"]
 
-_room = memoryview(bytearray(128 * 1024))
+_room = memoryview(bytearray(255 * 1024))  # so a copy is less than what workers have mapped (member.py)
 
 
 class Receiver(asyncio.BufferedProtocol):

@@ -170,11 +170,12 @@ class Stay:
             if session.gone:
                 return
             held, session.eof = sharer.give_up()
-            session.gone = sharer.gone
             session.given_back(held)
             self._tally.moved(sharer.reason)
             self._sharing.moved(self._floor.now())
         finally:
+            # What a client has left to be done goes on after it has gone.
+            session.gone = session.gone or sharer.gone
             self._tally.open -= 1
             self._let_go(sharer)
 

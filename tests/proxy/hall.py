@@ -66,7 +66,10 @@ class Hall:
         self._server.close()
         for session in self.sessions:
             session.transport.abort()
-        await self._group.__aexit__(*error)
+        async with asyncio.timeout(
+            20
+        ):  # a session that never ends is a failure, and no reason to wait for ever
+            await self._group.__aexit__(*error)
         self.pools.close()
         await self.until(lambda: not any(pool.connections for pool in self.pools))
 

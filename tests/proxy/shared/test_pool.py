@@ -99,3 +99,15 @@ async def test_a_database_that_has_moved_is_dialled_anew(enter, server):
         hall.pools.refresh()
         assert await ping(*client) == b"+PONG\r\n"
         await hall.until(lambda: first not in connections(hall))
+
+
+async def test_who_has_gone_and_cannot_be_served_any_more_leaves_nothing_behind(enter, server):
+    """It asked for what needs a connection of its own, hung up, and its database cannot be reached."""
+    hall = await enter(credential())
+    async with hall.client() as (_, writer):
+        gone = database(server, users={"app": credential().key}, port=1)
+        hall.floor.update(Update(version=2, databases=(gone,)))
+        hall.pools.refresh()
+        writer.write(PING * 20)
+        writer.transport.abort()
+    await hall.until(lambda: not hall.sessions)
