@@ -6,6 +6,8 @@ of a command whose name has not arrived yet, and an incomplete AUTH, HELLO, QUIT
 What Redis surely refuses, and hangs up behind, passes for Redis to refuse. What it may read otherwise ends the session.
 """
 
+import re
+
 from proxy.errors import EndlessLineError, LimitError, ProtocolError, UnfollowedError
 from proxy.mode import LOOKED_AT, Mode
 from proxy.resp import MAX_LINE, Command, integer, line_end, parse
@@ -27,14 +29,16 @@ _READ = {  # whose arguments matter, if they are from so many to so many, the na
     b"CLIENT": (3, 3),
     b"SCRIPT": (3, 3),
 }
-_NOTED = LOOKED_AT | _READ.keys()
+_NOTED = LOOKED_AT | frozenset(_READ)
 _HEAD = 64  # bytes in which the first two arguments of a SCRIPT DEBUG begin
 _COUNTS = {b"*%d" % count: count for count in range(64)}
-_FEW = range(1, 16)  # arguments of a command of which the beginning is remembered
+_FEW = range(1, 64)  # arguments of a command of which the beginning is remembered
 _LENGTHS = {b"$%d" % length: length for length in range(1024)}
 
 _SHORTEST = len(b"*1\r\n$1\r\n")
-_LINE = len(b"$1023\r")
+_LINE = len(b"$536870912\r")
+_SIZES = {b"%b\r" % header: length + 4 for header, length in _LENGTHS.items()}
+_LARGE = re.compile(rb"\$([1-9][0-9]{3,8})\r")
 _MOST_HEADS = 4096  # clients can make up names, but not take memory by it
 _plain_heads: dict[bytes, tuple[int, bytes]] = {}
 """What commands begin with, up to their names, of which nothing is noted: how many arguments follow, and the name.
@@ -44,6 +48,8 @@ They are followed three times as fast as others, and there are few of them: `*2\
 
 
 def _remember(head: bytes, count: int, name: bytes) -> None:
+    if head in _plain_heads:  # it is one whose arguments are too long to be looked up
+        return
     if head == b"*%d\r\n$%d\r\n%b\r\n" % (count, len(name), name) and b"\r" not in name and count in _FEW:
         if len(_plain_heads) >= _MOST_HEADS:
             _plain_heads.clear()
@@ -155,10 +161,14 @@ class CommandScanner:
             left, called = _plain_heads.get(data[at:place], (-1, b""))
             while left > 0:
                 line = find(b"\r", place, place + _LINE)
-                size = _LENGTHS.get(data[place:line])
-                if line < 0 or size is None:
-                    break
-                place = line + size + 4
+                size = _SIZES.get(data[place : line + 1])  # nothing, where there is no line
+                if size is None:
+                    header = _LARGE.match(data, place, place + _LINE)
+                    if header is None:
+                        break
+                    size = int(header[1]) + 4
+                    line = header.end() - 1
+                place = line + size
                 left -= 1
             if left or place > end:
                 break

@@ -72,6 +72,11 @@ def test_twice_as_much_takes_twice_the_work(hostile, reader):
     assert work(bytes_copied, 20_000, 30_000) < 2.3 * work(bytes_copied, 10_000, 30_000) + 10_000
 
 
+def test_of_what_passes_whole_next_to_nothing_is_copied():
+    commands = encode((b"SET", b"k", b"x" * 16_384)) * 12
+    assert bytes_copied(READERS["the scanner"], [commands]) < 5000
+
+
 @pytest.mark.parametrize("piece", [999, 66_000])
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_no_more_is_held_than_64_kib_and_what_has_just_come(hostile, piece):
