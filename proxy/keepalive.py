@@ -11,13 +11,13 @@ _PROBE_SECONDS = 15
 _PROBES = 4
 
 
-def keep_alive(transport: asyncio.BaseTransport) -> None:
+def keep_alive(sock: socket.socket) -> None:
     """Have an idle TCP connection end within two minutes of its peer's silent death. Does nothing to others.
+
+    A socket that listens hands all of this on to those it accepts (Linux copies them from it, `sk_clone_lock`).
 
     Not TCP_USER_TIMEOUT: Linux would also cut off a living peer that does not read for so long.
     """
-    # The socket is uvloop's stand-in under uvloop and asyncio's otherwise; both know setsockopt.
-    sock = transport.get_extra_info("socket")
     if sock.family == socket.AF_UNIX:
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from proxy.access import LOCAL, Identity
 from proxy.certificate import Certificate
 from proxy.control import peer_of
+from proxy.keepalive import keep_alive
 from proxy.tls_transport import TlsTransport
 
 __all__ = ["accept", "identify", "identify_by_role"]
@@ -62,4 +63,5 @@ async def accept(
     loop = asyncio.get_running_loop()
     if sock.family == socket.AF_UNIX:
         return await loop.create_unix_server(secured, sock=sock, backlog=BACKLOG)
+    keep_alive(sock)
     return await loop.create_server(secured, sock=sock, backlog=BACKLOG)

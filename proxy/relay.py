@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 from proxy.client_side import ClientSide
 from proxy.database_side import DatabaseSide, LastReplies, Unheard, read_no_further, say_no_more
+from proxy.errors import ClientError
 from proxy.farewell import Farewell
 from proxy.interlude import Interlude
 from proxy.keepalive import has_hung_up
@@ -33,9 +34,8 @@ HIGH_WATER = 32 * 1024
 
 _QUIT = b"*1\r\n$4\r\nQUIT\r\n"
 _PING = b"*1\r\n$4\r\nPING\r\n"
-_PATIENCE = 10.0  # seconds without a byte that a database may take to finish what the client asked for
+_PATIENCE = 10.0  # seconds without a byte that a database may take over the rest of what the client asked for
 _BLOCKED_PATIENCE = 0.25  # the same for a command that may wait for ever, or that will never be whole
-_CLOSE_SECONDS = 10.0  # how long a database may take to read the last of it, or to answer it
 
 
 class Relay:
@@ -45,7 +45,7 @@ class Relay:
         client: the client's transport, reading paused.
         database: the logged-in transport to the database.
         lost: the error for a client whose database hung up before it answered.
-        on_found: called when the scanner has stopped at a command; nothing behind it passes until `pass_found`.
+        on_found: called with the relay when the scanner has stopped at a command; nothing behind it passes until `pass_found`.
         on_closed: called when both connections are gone.
         strict: True: no login may pass unseen.
 
@@ -92,8 +92,8 @@ class Relay:
         self,
         client: asyncio.Transport,
         database: asyncio.Transport,
-        lost: bytes,
-        on_found: Callable[[], None],
+        lost: ClientError,
+        on_found: Callable[["Relay"], None],
         on_closed: Callable[[], None],
         *,
         strict: bool = False,
@@ -134,7 +134,8 @@ class Relay:
     @property
     def waits(self) -> bool:
         """True where the client listens for messages, or for the answer to whole commands: it may wait for ever."""
-        return self.scanner.mode.listens or (self.scanner.at_boundary and self._database_side.unanswered)
+        unanswered = not self.closed and self.scanner.at_boundary and self._database_side.unanswered
+        return self.scanner.mode.listens or unanswered
 
     def start(self, replies: bytes, commands: bytes, *, eof: bool) -> None:
         """Take both connections over.
@@ -262,7 +263,7 @@ class Relay:
         self.database.set_protocol(self._database_side)
         self._pass_held()
         if self.scanner.stopped:
-            self.on_found()
+            self.on_found(self)
         if self._held_up:
             self._held_up = False
             self.resume()
@@ -270,7 +271,7 @@ class Relay:
     def stopped(self) -> None:
         """The scanner lets nothing more pass for now."""
         if self.scanner.found is not None:
-            self.on_found()
+            self.on_found(self)
         elif not self._held_up:
             self._held_up = True
             self.pause()
@@ -356,7 +357,7 @@ class Relay:
         # It may only be busy: what it was asked for is still to be done, and answered, so it gets an end of file and no reset.
         self._last_chance = True
         say_no_more(self.database)
-        self._watch(_CLOSE_SECONDS)
+        self._watch(_PATIENCE)
 
     def _progress(self) -> tuple[int, int]:
         """Differs as long as the database answers, or takes what it was sent."""
@@ -370,7 +371,7 @@ class Relay:
         if not self.finishing:
             self.cut = not (self.scanner.mode.may_end or self._database_side.told_why)
             if self.cut and self._database_side.owes_reply:
-                self._error = self._lost
+                self._error = self._lost.reply
         self.finishing = True
         if self._timer is not None:
             self._timer.cancel()
@@ -382,6 +383,7 @@ class Relay:
 
     def _close(self) -> None:
         self.closed = True
+        del self._database_side  # else both, and TLS's buffers, would wait for the garbage collector
         self._on_closed()
 
     def client_lost(self) -> None:
@@ -395,4 +397,4 @@ class Relay:
             return
         self.database.set_protocol(Unheard(self))
         self.database.close()
-        self._timer = asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self.database.abort)
+        self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self.database.abort)

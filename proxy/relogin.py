@@ -21,7 +21,6 @@ class Relogin:
         floor: what the worker's sessions share.
         guest: whose they are.
         database: where the relay leads.
-        relay: passes them on.
         on_wait: called when one takes a while: `finish` is to be run then.
         on_passed: called when one was passed on.
         on_refused: called when the client may not become the user that it names.
@@ -35,7 +34,6 @@ class Relogin:
         floor: Floor,
         guest: Guest,
         database: Database,
-        relay: Relay,
         *,
         on_wait: Callable[[], None],
         on_passed: Callable[[], None],
@@ -44,17 +42,17 @@ class Relogin:
         self._floor = floor
         self._guest = guest
         self._database = database
-        self._relay = relay
         self._on_wait = on_wait
         self._on_passed = on_passed
         self._on_refused = on_refused
         self.waits = False
 
-    def found(self) -> None:
+    def found(self, relay: Relay) -> None:
         """Deal with the logins in what the client has just sent, as far as that needs no waiting."""
-        relay = self._relay
         while relay.scanner.found is not None and not relay.finishing:
             try:
+                if relay.scanner.refusal is not None:
+                    raise relay.scanner.refusal
                 command = self._rewritten(relay.scanner.found)
             except ClientError as error:
                 self._on_refused(error)
@@ -71,10 +69,8 @@ class Relogin:
         """What the database is to be sent in this login's place; None: a password has to be tried first.
 
         Raises:
-            ClientError: the client may not become that user, or it is no login and must not pass.
+            ClientError: the client may not become that user.
         """
-        if self._relay.scanner.refusal is not None:
-            raise self._relay.scanner.refusal
         login = read_login(command.args)
         guest = self._guest
         if login is None:
@@ -93,10 +89,10 @@ class Relogin:
             return login.command(credential.username, credential.current.get_secret_value())
         return None
 
-    async def finish(self) -> None:
+    async def finish(self, relay: Relay) -> None:
         """Rewrite the login that waits, once it is known which password works."""
         self.waits = False
-        relay, guest = self._relay, self._guest
+        guest = self._guest
         command = relay.scanner.found
         login = read_login(command.args) if command is not None else None
         if command is None or login is None:
@@ -114,4 +110,4 @@ class Relogin:
             rewritten = login.command(credential.username, working[0] if working is not None else None)
         relay.pass_found(rewritten)
         relay.resume()
-        self.found()
+        self.found(relay)

@@ -186,6 +186,7 @@ class Session(Visitor):
             self.turn_away(error.reason, error.reply, str(error))
         while not self.gone:
             await self.change()
+        self._stay = None  # else both would wait for the garbage collector
 
     async def _greet(self) -> Begin | None:
         """Read what the client wants; None: it has gone, or been sent away."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from proxy.directory import Credential, Database
-from proxy.errors import HungUpError, LostError
+from proxy.errors import LostError
 from proxy.floor import Floor
 from proxy.handshake import Begin
 from proxy.keepalive import has_hung_up
@@ -157,8 +157,7 @@ class Stay:
     async def _share_until_it_moves(self, pool: Pool, replies: bytes, commands: bytes) -> None:
         """Serve it until it has gone, or needs a connection of its own."""
         session = self._session
-        lost = HungUpError(self._database.name).reply
-        sharer = self.carrier = Sharer(session.transport, pool, lost, session.wake, session.closed)
+        sharer = self.carrier = Sharer(session.transport, pool, session.wake, session.closed)
         self._tally.open += 1
         try:
             sharer.start(replies, commands + session.taken(), eof=session.eof)
@@ -232,22 +231,21 @@ class Stay:
     async def _relay_until_closed(self, upstream: Upstream, replies: bytes, commands: bytes) -> None:
         session = self._session
         log.debug("session opened", **session.facts)
-        relay = self.carrier = Relay(
-            session.transport,
-            upstream.transport,
-            LostError(self._database.name).reply,
-            lambda: relogin.found(),  # noqa: PLW0108 -- it is made below
-            session.closed,
-            strict=self._guest.identity.role is not None,
-        )
         relogin = Relogin(
             self._floor,
             self._guest,
             self._database,
-            relay,
             on_wait=session.wake,
             on_passed=session.end_if_retired,
             on_refused=lambda error: session.failed(error.reason, str(error)),
+        )
+        relay = self.carrier = Relay(
+            session.transport,
+            upstream.transport,
+            LostError(self._database.name),
+            relogin.found,
+            session.closed,
+            strict=self._guest.identity.role is not None,
         )
         try:
             if session.gone:
@@ -259,7 +257,7 @@ class Stay:
             while not (relay.closed or self._sharing.parted):
                 await session.change()
                 if relogin.waits and not relay.closed:
-                    await relogin.finish()
+                    await relogin.finish(relay)
         finally:
             relay.abort()
             if relay.cut:

@@ -133,7 +133,6 @@ async def dial(host: str, port: int, tls: Tls | model.Tls, *, ca_file: str | Non
         raise UnreachableError("it hung up during the TLS handshake", reason="tls") from error
     except OSError as error:
         raise UnreachableError(error.strerror or str(error), reason="network") from error
-    keep_alive(upstream.transport)
     upstream.stages = {"dial": dialled - started, "tls": time.perf_counter() - dialled}
     return upstream
 
@@ -146,6 +145,7 @@ async def _reach(host: str, port: int) -> socket.socket:
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setblocking(False)
+            keep_alive(sock)
             await loop.sock_connect(sock, address)
         except OSError as error:
             sock.close()

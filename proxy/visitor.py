@@ -4,7 +4,6 @@ import asyncio
 from typing import cast
 
 from proxy.farewell import Farewell
-from proxy.keepalive import keep_alive
 
 __all__ = ["Visitor"]
 
@@ -31,7 +30,6 @@ class Visitor(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
-        keep_alive(transport)
 
     def data_received(self, data: bytes) -> None:
         """Keep it. uvloop may call this once more after reading was paused."""

@@ -9,7 +9,7 @@ import hiredis
 import structlog
 
 from proxy.directory import Credential, Database
-from proxy.errors import ClientError, RejectedError, UnreachableError
+from proxy.errors import ClientError, HungUpError, RejectedError, UnreachableError
 from proxy.floor import Floor
 from proxy.handshake import Login
 from proxy.login import ask, connect, log_in, unreachable
@@ -45,6 +45,7 @@ class Pool:
         login: what logs in; None: AUTH.
         greeting: what a client is answered who logs in like that.
         table: what the database's commands need.
+        lost: the error for a command that a lost one did not answer.
         sharers: sessions that share them.
     """
 
@@ -55,6 +56,7 @@ class Pool:
         self.greeting = b"+OK\r\n"
         self.key = credential.key
         self.table = CommandTable({})
+        self.lost = HungUpError(database.name).reply
         self.sharers = 0
         self._connections: list[Trunk] = []
         self._dialling: asyncio.Future[None] | None = None

@@ -31,6 +31,10 @@ class Trunks(Protocol):
     def table(self) -> CommandTable:
         """What the database's commands need."""
 
+    @property
+    def lost(self) -> bytes:
+        """The error for a command that a lost one did not answer."""
+
     def pick(self) -> Trunk | None:
         """One that takes commands; None: there is none for now."""
 
@@ -41,7 +45,6 @@ class Sharer(asyncio.Protocol):
     Args:
         client: the client's transport, reading paused.
         trunks: those of its database and user.
-        lost: the error for a command that was not answered.
         wake: called when `moves`, or `waits_for_trunk`, may have become true.
         on_closed: called when the client has gone.
 
@@ -63,7 +66,6 @@ class Sharer(asyncio.Protocol):
         "_held",
         "_inside",
         "_largest",
-        "_lost",
         "_on_closed",
         "_outstanding",
         "_over",
@@ -86,7 +88,6 @@ class Sharer(asyncio.Protocol):
         self,
         client: asyncio.Transport,
         trunks: Trunks,
-        lost: bytes,
         wake: Callable[[], None],
         on_closed: Callable[[], None],
     ) -> None:
@@ -99,7 +100,6 @@ class Sharer(asyncio.Protocol):
         self.waits_for_trunk = False
         self._client = client
         self._trunks = trunks
-        self._lost = lost
         self._wake = wake
         self._on_closed = on_closed
         self._trunk: Trunk | None = None
@@ -322,7 +322,7 @@ class Sharer(asyncio.Protocol):
             self.abort()  # nothing can follow half a reply
             return
         if not self.gone:
-            self._client.write(self._lost * count)
+            self._client.write(self._trunks.lost * count)
         self._settle()
 
     def _let_others_wait(self) -> None:

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from proxy.access import LOCAL, Identity
 from proxy.admission import Admission, Limits
 from proxy.client_side import ClientSide
-from proxy.errors import CrowdedError, StormError
+from proxy.errors import CrowdedError, LostError, StormError
 from proxy.idleness import Idleness
 from proxy.keepalive import keep_alive
+from proxy.listener import accept
 from proxy.relay import Relay
 from proxy.settings import LimitSettings
 from tests.proxy.hall import Hall
@@ -145,14 +146,30 @@ def test_idle_is_who_has_neither_sent_nor_got_a_byte_for_so_long():
 
 
 def test_keepalive_is_on_for_tcp_alone():
-    class Transport:
-        def get_extra_info(self, _name):
-            return sock
-
     for family, expected in ((socket.AF_INET, 1), (socket.AF_UNIX, 0)):
         with socket.socket(family) as sock:
-            keep_alive(Transport())
+            keep_alive(sock)
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == expected
+
+
+async def test_who_is_accepted_is_kept_alive():
+    accepted = asyncio.get_running_loop().create_future()
+
+    class Client(asyncio.Protocol):
+        def connection_made(self, transport):
+            accepted.set_result(transport)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        server = await accept(listening, Client)
+        with socket.create_connection(listening.getsockname()):
+            transport = await accepted
+            sock = transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            of_tcp = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_NODELAY)
+            assert [sock.getsockopt(socket.IPPROTO_TCP, option) for option in of_tcp] == [60, 15, 4, 1]
+            transport.abort()
+        server.close()
 
 
 # The same on the real proxy.
@@ -218,7 +235,7 @@ async def test_who_gives_up_while_it_waits_for_its_turn_is_not_taken_to_the_data
     ],
 )
 async def test_who_waits_for_messages_or_an_answer_is_not_idle(says, answers, waits):
-    relay = Relay(Nobody(), Nobody(), b"", lambda: None, lambda: None)
+    relay = Relay(Nobody(), Nobody(), LostError("orders"), lambda _: None, lambda: None)
     relay.start(b"", b"", eof=False)
     side = ClientSide(relay)
     for command in says.splitlines(keepends=True):

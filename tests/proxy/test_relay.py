@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from proxy.errors import LostError
 from proxy.relay import Relay
 from proxy.resp import encode
 from tests.proxy.proxykit import Nobody, eventually, token
@@ -206,7 +207,7 @@ def test_a_client_whose_database_hangs_up_before_it_answers_reads_an_error(way, 
 )
 async def test_an_error_about_the_database_never_ends_up_inside_a_reply(commands, replies, more, told):
     client = Nobody()
-    relay = Relay(client, Nobody(), b"-LOST\r\n", lambda: None, lambda: None)
+    relay = Relay(client, Nobody(), LostError("orders"), lambda _: None, lambda: None)
     relay.start(b"", commands, eof=False)
     if relay.scanner.found is not None:
         relay.pass_found(commands)
@@ -217,4 +218,4 @@ async def test_an_error_about_the_database_never_ends_up_inside_a_reply(commands
         relay.from_client += len(more)
     side._ssl = None
     side.connection_lost(None)
-    assert client.written == b"".join(replies) + (b"-LOST\r\n" if told else b"")
+    assert client.written == b"".join(replies) + (LostError("orders").reply if told else b"")

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from proxy.errors import LostError
 from proxy.interlude import Fence
 from proxy.relay import Relay
 from proxy.resp import encode
@@ -57,7 +58,7 @@ BEFORE = b"$5\r\nhello\r\n:1\r\n"
 def interlude(*, pieces, before=BEFORE, pushes=b"", answer=b"+OK\r\n", behind=b""):
     """What the client gets, and the answer, when the database's words come in pieces of this size."""
     client, server, answers = Nobody(), Nobody(), []
-    relay = Relay(client, server, b"", lambda: None, lambda: None)
+    relay = Relay(client, server, LostError("orders"), lambda _: None, lambda: None)
     assert relay.interlude(b"QUESTION", answers.append) is None
     side = relay._interlude
     word = server.written.split(b"\r\n")[-2]
