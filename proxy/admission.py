@@ -5,8 +5,7 @@ A worker decides for itself: what the configuration allows is shared out evenly 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 
 from proxy.access import Identity
 from proxy.directory import Record
@@ -42,8 +41,7 @@ class Admission:
         self._databases: Counter[Hashable] = Counter()
         self._turns: dict[str, float] = {}  # when the next connection would come if all came evenly
 
-    @contextmanager
-    def entered(self, identity: Identity) -> Iterator[None]:
+    def entered(self, identity: Identity) -> "_Counted":
         """Count a caller, from its first moment to its last.
 
         Raises:
@@ -56,11 +54,9 @@ class Admission:
             )
         if limits.per_identity is not None and self._identities[who] >= limits.per_identity:
             raise CrowdedError(_FULL.format("per_identity", identity), reason="too_many_of_identity")
-        with _counted(self._identities, who):
-            yield
+        return _Counted(self._identities, who)
 
-    @contextmanager
-    def opened(self, database: str) -> Iterator[None]:
+    def opened(self, database: str) -> "_Counted":
         """Count a session that goes to a database.
 
         Raises:
@@ -71,8 +67,7 @@ class Admission:
             raise CrowdedError(
                 _FULL.format("per_database", f"database '{database}'"), reason="too_many_to_database"
             )
-        with _counted(self._databases, database):
-            yield
+        return _Counted(self._databases, database)
 
     async def turn(self, database: str, patience: float) -> bool:
         """Wait until a new connection may go to a database, so that all who reconnect at once come one by one.
@@ -104,12 +99,19 @@ class Admission:
         return wait > 0
 
 
-@contextmanager
-def _counted(counter: Counter[Hashable], key: Hashable) -> Iterator[None]:
-    counter[key] += 1
-    try:
-        yield
-    finally:
-        counter[key] -= 1
-        if not counter[key]:
-            del counter[key]
+class _Counted:
+    """One more of these, while it is entered."""
+
+    __slots__ = ("_counter", "_key")
+
+    def __init__(self, counter: Counter[Hashable], key: Hashable) -> None:
+        self._counter = counter
+        self._key = key
+
+    def __enter__(self) -> None:
+        self._counter[self._key] += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._counter[self._key] -= 1
+        if not self._counter[self._key]:
+            del self._counter[self._key]

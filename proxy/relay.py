@@ -24,7 +24,8 @@ from proxy.errors import ClientError
 from proxy.farewell import Farewell
 from proxy.interlude import Interlude
 from proxy.keepalive import has_hung_up
-from proxy.mode import BLOCKING
+from proxy.patience import PATIENCE, patience_over
+from proxy.room import Receiver
 from proxy.scanner import CommandScanner
 
 __all__ = ["HIGH_WATER", "Relay"]
@@ -34,8 +35,6 @@ HIGH_WATER = 32 * 1024
 
 _QUIT = b"*1\r\n$4\r\nQUIT\r\n"
 _PING = b"*1\r\n$4\r\nPING\r\n"
-_PATIENCE = 10.0  # seconds without a byte that a database may take over the rest of what the client asked for
-_BLOCKED_PATIENCE = 0.25  # the same for a command that may wait for ever, or that will never be whole
 
 
 class Relay:
@@ -111,9 +110,9 @@ class Relay:
         self.closed = False
         self._lost = lost
         self._error = b""
-        self._patience = _PATIENCE
+        self._patience = PATIENCE
         self._pauses = 1  # reasons for not reading the client; the handshake left it paused
-        self._activity = (0, 0)  # `_progress` when the timer last looked
+        self._activity = (0, 0)  # `_progress` at the timer's last look
         self._timer: asyncio.TimerHandle | None = None
         self._client_gone = False
         self._database_gone = False
@@ -293,7 +292,7 @@ class Relay:
         """The client sends nothing more; it may still read."""
         self._eof = True
         if self._interlude and self.scanner.held:
-            self._watch(self._last_patience())  # what is held goes first
+            self._watch(patience_over(self.scanner))  # what is held goes first
         elif self.scanner.found is None:
             self._finish_after_client()
 
@@ -301,12 +300,7 @@ class Relay:
         if self._eof and has_hung_up(self.client):
             self.client.abort()  # nobody reads what is still to be answered
         else:
-            self._finish(b"", self._last_patience())
-
-    def _last_patience(self) -> float:
-        scanner = self.scanner
-        silent = not scanner.at_boundary or scanner.last_name.upper() in BLOCKING or scanner.mode.silenced
-        return _BLOCKED_PATIENCE if silent else _PATIENCE
+            self._finish(b"", patience_over(self.scanner))
 
     def _finish(self, error: bytes, patience: float) -> None:
         if self.finishing:
@@ -357,7 +351,7 @@ class Relay:
         # It may only be busy: what it was asked for is still to be done, and answered, so it gets an end of file and no reset.
         self._last_chance = True
         say_no_more(self.database)
-        self._watch(_PATIENCE)
+        self._watch(PATIENCE)
 
     def _progress(self) -> tuple[int, int]:
         """Differs as long as the database answers, or takes what it was sent."""
@@ -383,7 +377,9 @@ class Relay:
 
     def _close(self) -> None:
         self.closed = True
-        del self._database_side  # else both, and TLS's buffers, would wait for the garbage collector
+        # Else all of it, and TLS's buffers, would wait for the garbage collector: uvloop keeps a lost protocol's methods.
+        self.database.set_protocol(Receiver())
+        del self._database_side
         self._on_closed()
 
     def client_lost(self) -> None:
@@ -397,4 +393,4 @@ class Relay:
             return
         self.database.set_protocol(Unheard(self))
         self.database.close()
-        self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self.database.abort)
+        self._timer = asyncio.get_running_loop().call_later(PATIENCE, self.database.abort)

@@ -64,6 +64,7 @@ class Session(Visitor):
         self._pools = pools
         self._stay: Stay | None = None  # once it is let in
         self._let_in = False
+        self._late = False  # it has not said what it wants in time
         self.ending = b""  # the error that ends it from outside
 
     @property
@@ -190,32 +191,39 @@ class Session(Visitor):
 
     async def _greet(self) -> Begin | None:
         """Read what the client wants; None: it has gone, or been sent away."""
+        timer = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self._is_late)
         try:
-            async with asyncio.timeout(HANDSHAKE_SECONDS):
-                while not self.gone:
-                    step = self._handshake.next() if self._handshake is not None else None
-                    if isinstance(step, Begin):
-                        self._let_in = True
-                        self.transport.pause_reading()
-                        return step
-                    if isinstance(step, Close):
-                        if step.reason == "quit":
-                            self.dismiss(step.data)
-                        else:
-                            self.turn_away(step.reason, step.data)
-                        return None
-                    if step is not None:
-                        self.transport.write(step.data)
-                    elif self.ending or self.eof:
-                        self.dismiss(self.ending)
-                        return None
+            while not self.gone:
+                step = self._handshake.next() if self._handshake is not None else None
+                if isinstance(step, Begin):
+                    self._let_in = True
+                    self.transport.pause_reading()
+                    return step
+                if isinstance(step, Close):
+                    if step.reason == "quit":
+                        self.dismiss(step.data)
                     else:
-                        await self.change()
-        except TimeoutError as error:
-            raise ClientError(
-                f"no command within {HANDSHAKE_SECONDS:g} seconds of connecting", reason="handshake_timeout"
-            ) from error
+                        self.turn_away(step.reason, step.data)
+                    return None
+                if step is not None:
+                    self.transport.write(step.data)
+                elif self.ending or self.eof:
+                    self.dismiss(self.ending)
+                    return None
+                elif self._late:
+                    raise ClientError(
+                        f"no command within {HANDSHAKE_SECONDS:g} seconds of connecting",
+                        reason="handshake_timeout",
+                    )
+                else:
+                    await self.change()
+        finally:
+            timer.cancel()
         return None
+
+    def _is_late(self) -> None:
+        self._late = True
+        self.wake()
 
     async def _serve(self, begin: Begin) -> None:
         """Let the client in and stay until it has gone, or raise why not."""
