@@ -4,10 +4,9 @@ A token that has expired counts as one that was refused, and is never sent.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import TracebackType
 
 from pydantic import SecretStr
 
@@ -36,7 +35,7 @@ async def connect(floor: Floor, database: Database, deadline: float) -> Upstream
     Raises:
         UnreachableError: as the client is to read it.
     """
-    async with _in_time(floor, database, deadline):
+    async with _InTime(floor, database, deadline):
         return await dial(database.host, database.port, database.tls, ca_file=floor.settings.ca_file)
 
 
@@ -54,21 +53,32 @@ async def ask(
     Raises:
         UnreachableError: as the client is to read it.
     """
-    async with _in_time(floor, database, deadline):
+    async with _InTime(floor, database, deadline):
         return await upstream.ask(command, most=most)
 
 
-@asynccontextmanager
-async def _in_time(floor: Floor, database: Database, deadline: float) -> AsyncIterator[None]:
-    """Give a database until the deadline, and its failures the words that the client reads."""
-    try:
-        async with asyncio.timeout_at(deadline):
-            yield
-    except TimeoutError as error:
-        cause = UnreachableError(f"no answer within {floor.settings.connect_timeout:g} s", reason="timeout")
-        raise unreachable(database, cause) from error
-    except UnreachableError as error:
-        raise unreachable(database, error) from error
+class _InTime:
+    """Gives a database until the deadline, and its failures the words that the client reads."""
+
+    def __init__(self, floor: Floor, database: Database, deadline: float) -> None:
+        self._floor = floor
+        self._database = database
+        self._timeout = asyncio.timeout_at(deadline)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError as late:
+            seconds = self._floor.settings.connect_timeout
+            cause = UnreachableError(f"no answer within {seconds:g} s", reason="timeout")
+            raise unreachable(self._database, cause) from late
+        if isinstance(error, UnreachableError):
+            raise unreachable(self._database, error) from error
 
 
 def unreachable(database: Database, cause: UnreachableError) -> UnreachableError:
@@ -114,7 +124,7 @@ async def log_in(
     """
     confirmed: Credential | None = None  # what the rotator has sent although it knew of the refusal
     while True:
-        async with _in_time(floor, database, deadline):
+        async with _InTime(floor, database, deadline):
             accepted = await _try(floor, database, credential, upstream, login)
         if accepted is not None:
             return accepted
