@@ -1,5 +1,6 @@
 """A real Redis over TLS, a rotator that only publishes, and the real proxy, for every test that asks."""
 
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -94,15 +95,33 @@ def start_reloadable(short_dir, publisher, server):
 
 
 @pytest.fixture(scope="session")
-def shared_proxy(shared_server, ca):
-    path = Path(tempfile.mkdtemp(prefix="vks", dir="/tmp"))
-    path.chmod(0o755)
-    (path / "control").mkdir(mode=0o700)
-    publisher = Publisher(str(path / "control" / "directory.sock")).start()
-    publisher.publish(directory(database(shared_server), credentials=[credential()]))
+def keep_proxy(shared_server):
+    """Start a proxy for many tests: it serves `orders` with the managed user `app` until the last of them."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*, roles=(), **settings):
+            path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vks", dir="/tmp")))
+            path.chmod(0o755)
+            (path / "control").mkdir(mode=0o700)
+            publisher = Publisher(str(path / "control" / "directory.sock")).start()
+            publisher.publish(directory(database(shared_server), credentials=[credential()]))
+            proxy = Proxy({"runtime_dir": str(path)} | settings, path / "proxy.log", publisher, roles=roles)
+            stack.callback(proxy.check_log)
+            stack.callback(publisher.stop)
+            stack.callback(proxy.process.wait)
+            stack.callback(proxy.process.kill)
+            return proxy.wait_for()
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def shared_proxy(keep_proxy, shared_server, ca):
     port = free_port()
-    write_certificate(ca, path)
-    door, backend = (TlsDoor(path, shared_server.ca_file, role["name"]) for role in (ANYTHING, BACKEND))
+    write_certificate(ca, shared_server.folder)
+    door, backend = (
+        TlsDoor(shared_server.folder, shared_server.ca_file, role["name"]) for role in (ANYTHING, BACKEND)
+    )
     listeners = [
         {"unix": "{runtime_dir}/{database}.sock"},
         {"unix": "{runtime_dir}/{database}.app.sock", "db_user": "app"},
@@ -112,15 +131,9 @@ def shared_proxy(shared_server, ca):
         door.listener(),
         backend.listener(db_user="legacy"),  # whom nobody logs in
     ]
-    settings = {"runtime_dir": str(path), "listeners": listeners}
-    proxy = Proxy(settings, path / "proxy.log", publisher, roles=[ANYTHING, BACKEND]).wait_for()
+    proxy = keep_proxy(listeners=listeners, roles=[ANYTHING, BACKEND])
     proxy.port, proxy.door, proxy.backend = port, door, backend
-    yield proxy
-    proxy.process.kill()
-    proxy.process.wait()
-    publisher.stop()
-    proxy.check_log()
-    shutil.rmtree(path, ignore_errors=True)
+    return proxy
 
 
 @pytest.fixture
