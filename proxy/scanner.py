@@ -36,6 +36,7 @@ _FEW = range(1, 64)  # arguments of a command of which the beginning is remember
 _LENGTHS = {b"$%d" % length: length for length in range(1024)}
 
 _SHORTEST = len(b"*1\r\n$1\r\n")
+_LONGEST = len(b"*%d\r\n$%d\r\n" % (_FEW[-1], _LONGEST_NAME)) + _LONGEST_NAME + len(b"\r\n")
 _LINE = len(b"$536870912\r")
 _SIZES = {b"%b\r" % header: length + 4 for header, length in _LENGTHS.items()}
 _LARGE = re.compile(rb"\$([1-9][0-9]{3,8})\r")
@@ -157,7 +158,7 @@ class CommandScanner:
         """Past the whole commands that follow of which the beginnings are known, and are about nothing."""
         find, end, name = data.find, len(data), b""
         while at < end:
-            place = find(b"\r\n", at + _SHORTEST) + 2
+            place = find(b"\r\n", at + _SHORTEST, at + _LONGEST) + 2
             left, called = _plain_heads.get(data[at:place], (-1, b""))
             while left > 0:
                 line = find(b"\r", place, place + _LINE)

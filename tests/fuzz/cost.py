@@ -1,4 +1,4 @@
-"""What it takes to read something, counted and not timed: lines of code that run, and bytes that are copied."""
+"""What it takes to read something, counted and not timed: lines of code that run, and bytes that are touched."""
 
 import sys
 
@@ -6,7 +6,7 @@ from proxy.handshake import Begin, Close, Handshake
 from proxy.resp import FrameSkipper, encode
 from proxy.scanner import CommandScanner
 
-__all__ = ["HOSTILE", "READERS", "bytes_copied", "lines_run"]
+__all__ = ["HOSTILE", "READERS", "bytes_touched", "lines_run"]
 
 
 def _repeated(unit: bytes, head: bytes = b""):
@@ -93,9 +93,9 @@ def lines_run(reader, pieces: list[bytes]) -> int:
 
 
 class _Counted(bytes):
-    """Bytes that count how many of them are copied."""
+    """Bytes that count how many of them are copied or searched."""
 
-    copied = 0
+    touched = 0
 
     def __getitem__(self, key):
         found = super().__getitem__(key)
@@ -107,14 +107,19 @@ class _Counted(bytes):
     def __radd__(self, other):
         return _copy(bytes(other) + bytes(self))
 
+    def find(self, sub, start=0, end=sys.maxsize):
+        found = super().find(sub, start, end)
+        _Counted.touched += max((min(end, len(self)) if found < 0 else found + len(sub)) - start, 0)
+        return found
+
 
 def _copy(found: bytes) -> _Counted:
-    _Counted.copied += len(found)
+    _Counted.touched += len(found)
     return _Counted(found)
 
 
-def bytes_copied(reader, pieces: list[bytes]) -> int:
-    """How many bytes are copied to read these pieces, roughly."""
-    _Counted.copied = 0
+def bytes_touched(reader, pieces: list[bytes]) -> int:
+    """How many bytes are copied or searched to read these pieces, roughly."""
+    _Counted.touched = 0
     reader([_Counted(piece) for piece in pieces])
-    return _Counted.copied
+    return _Counted.touched
