@@ -16,21 +16,15 @@ CLIENTS = {
     "ioredis": partial(node.play, "ioredis.mjs"),
 }
 CASES = [
-    ("redis-cli", 2, "unix"),
+    ("redis-cli", 2, "unix shared"),
     ("redis-cli", 3, "tcp"),
     ("redis-py", 2, "tcp"),
-    ("redis-py", 3, "unix"),
-    ("redis-py asyncio", 2, "unix"),
+    ("redis-py", 3, "unix shared"),
+    ("redis-py asyncio", 2, "unix shared"),
     ("redis-py asyncio", 3, "tcp"),
     ("node-redis", 2, "tcp"),
-    ("node-redis", 3, "unix"),
-    ("ioredis", 2, "unix"),  # it speaks RESP2 only
-    ("ioredis", 2, "tcp"),
-    ("redis-cli", 2, "shared"),
-    ("redis-py", 3, "shared"),
-    ("redis-py asyncio", 2, "shared"),
-    ("node-redis", 3, "shared"),
-    ("ioredis", 2, "shared"),
+    ("node-redis", 3, "unix shared"),
+    ("ioredis", 2, "unix tcp shared"),  # it speaks RESP2 only
 ]
 
 
@@ -61,10 +55,12 @@ def _left(admin):
     return sum(client["user"] == "app" for client in admin.client_list())
 
 
-@pytest.mark.parametrize(("client", "protocol", "listener"), CASES)
-def test_a_client_is_told_the_same_through_valkeeper(client, protocol, listener, ways):
-    both = ways["direct"], ways[listener]
-    direct, through = map(Way.results, both, CLIENTS[client](both, protocol))
-    assert tuple(direct) == tuple(through) == STEPS
-    for step in STEPS:
-        assert through[step] == direct[step], step
+@pytest.mark.parametrize(("client", "protocol", "listeners"), CASES)
+def test_a_client_is_told_the_same_through_valkeeper(client, protocol, listeners, ways):
+    taken = ways["direct"], *(ways[listener] for listener in listeners.split())
+    direct, *others = map(Way.results, taken, CLIENTS[client](taken, protocol))
+    assert tuple(direct) == STEPS
+    for listener, through in zip(listeners.split(), others, strict=True):
+        assert tuple(through) == STEPS
+        for step in STEPS:
+            assert through[step] == direct[step], (listener, step)
