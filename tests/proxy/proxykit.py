@@ -91,6 +91,7 @@ class Server:
                 "--tls-ca-cert-file", str(self.ca_file), "--tls-auth-clients", "no",
                 "--aclfile", str(self.folder / "users.acl"), "--save", "", "--dir", str(self.folder),
                 "--unixsocket", str(self.path), "--enable-debug-command", "yes",
+                "--hz", "100",  # BLPOP's time-outs are looked at so often in a second
             ],
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
