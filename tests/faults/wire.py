@@ -130,17 +130,20 @@ class _Connection:
             while await reader.read(_AT_ONCE):
                 pass
             return
-        if kind == "reset":
-            for one in self.writers:
-                sock = one.get_extra_info("socket")
-                await _sent(sock)
+        for one in self.writers:
+            sock = one.get_extra_info("socket")
+            await _sent(sock)
+            if kind == "reset":
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOW)
                 one.transport.abort()
         raise _BrokenError
 
 
 async def _sent(sock):
-    """Wait until a TCP socket's peer has acknowledged everything: a reset drops what is still on its way."""
+    """Wait until a TCP socket's peer has acknowledged everything.
+
+    A reset drops what is still on its way, and where a socket is closed that is written to, there will be one.
+    """
     while (  # noqa: ASYNC110 -- the kernel tells nobody
         sock.family != socket.AF_UNIX and any(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4))
     ):
