@@ -13,7 +13,7 @@ from proxy.floor import Floor
 from proxy.messages import Rejected
 from proxy.resp import encode
 from proxy.settings import ProxySettings, WorkerSettings
-from tests.proxy.proxykit import credential, database, eventually, iam_credential, token
+from tests.proxy.proxykit import credential, database, iam_credential, token
 
 OVER = timedelta(seconds=-1)
 HELLO = encode((b"HELLO", b"3", b"AUTH", b"app", b"x", b"SETNAME", b"me"))
@@ -29,12 +29,10 @@ def rest(sock):
     return b"".join(iter(lambda: sock.recv(4096), b""))
 
 
-@pytest.fixture
-def hasty(start_proxy, publisher):
+@pytest.fixture(scope="module")
+def hasty(keep_proxy):
     """A proxy that gives up on databases and its rotator soon."""
-    proxy = start_proxy(upstream={"connect_timeout": 0.3})
-    eventually(lambda: publisher.messages)
-    return proxy
+    return keep_proxy(upstream={"connect_timeout": 0.3})
 
 
 @pytest.mark.parametrize("login", [b"AUTH app x\r\n", HELLO])
@@ -62,16 +60,15 @@ def test_a_client_waits_for_a_fresh_token_where_the_one_held_has_expired(proxy, 
     assert event["credential"] == held.key
 
 
-def test_an_expired_token_is_not_sent_even_where_nothing_better_comes(hasty, publisher, server):
+def test_an_expired_token_is_not_sent_even_where_nothing_better_comes(hasty, server):
     held = iam_credential("app-current", lives=OVER)
     serve(hasty, server, held)
-    hasty.wait_for()
     assert hasty.say(b"AUTH app x\r\n", eof=False).decode() == (
         "-WRONGPASS valkeeper: the token of user 'app' for database 'orders' expired at "
         f"{held.expires_at:%Y-%m-%d %H:%M:%S} UTC, and the rotator gives no fresh one; "
         "look at it with: valkeeper users; and see that valkeeper serve is running\r\n"
     )
-    assert publisher.counters("orders", lambda counts: counts.failures).failures == {"expired": 1}
+    assert hasty.publisher.counters("orders", lambda counts: counts.failures).failures == {"expired": 1}
 
 
 def test_an_expired_token_that_the_rotator_sends_again_is_told_to_the_client(proxy, server):
@@ -111,17 +108,17 @@ def test_a_fresh_token_that_is_refused_too_ends_the_waiting(proxy, server):
     assert len(proxy.publisher.of(Rejected)) == 1
 
 
-def test_inside_a_session_a_token_that_has_expired_since_it_logged_in_is_not_sent(hasty, publisher, server):
+def test_inside_a_session_a_token_that_has_expired_since_it_logged_in_is_not_sent(hasty, server):
     """The session stays who it was, as in Redis, and can log in again once there is a fresh token."""
     held = iam_credential("app-current")
     serve(hasty, server, held)
-    with hasty.wait_for().socket() as sock:
+    with hasty.socket() as sock:
         sock.sendall(b"AUTH app x\r\n")
         assert sock.recv(5) == b"+OK\r\n"
         over = iam_credential("app-current", lives=OVER, version=held.version)  # vouched for, by its version
         serve(hasty, server, over)
         sock.sendall(b"PING\r\nAUTH app x\r\nACL WHOAMI\r\n")
-        assert publisher.rejected().version == held.version
+        assert hasty.publisher.rejected().version == held.version
         text = b""
         while not text.endswith(b"app\r\n"):
             text += sock.recv(4096)

@@ -24,20 +24,20 @@ from tests.proxy.proxykit import credential, database, directory, eventually
 MIB = 1024 * 1024
 
 
-@pytest.fixture
-def mode():
-    """How clients' commands get to their databases."""
-    return "dedicated"
-
-
-@pytest.fixture
-def staged(start_proxy, publisher, mode):
-    """A proxy with nothing to serve yet, and the TCP ports of its lanes."""
+def _stage(keep_proxy, mode):
+    """A proxy with nothing to speak of to serve, and the TCP ports of its lanes."""
     addresses, ports = listeners()
-    publisher.publish(directory(credentials=[credential()]))
-    proxy = start_proxy(listeners=addresses, limits={"new_per_second": None}, upstream={"mode": mode})
-    eventually(proxy.workers, what="a worker")
-    return proxy, ports
+    return keep_proxy(listeners=addresses, limits={"new_per_second": None}, upstream={"mode": mode}), ports
+
+
+@pytest.fixture(scope="module")
+def staged(keep_proxy):
+    return _stage(keep_proxy, "dedicated")
+
+
+@pytest.fixture(scope="module")
+def staged_to_share(keep_proxy):
+    return _stage(keep_proxy, "shared")
 
 
 async def test_nothing_is_lost_at_the_most_promising_bytes(staged, server):
@@ -52,10 +52,9 @@ async def test_nothing_is_lost_at_the_most_promising_bytes(staged, server):
     assert proxy.workers() == [worker]
 
 
-@pytest.mark.parametrize("mode", ["shared"])
-async def test_clients_of_shared_connections_lose_nothing_either(staged, server):
+async def test_clients_of_shared_connections_lose_nothing_either(staged_to_share, server):
     """What a broken connection to a database does to those who share it is `shared/test_crowd.py`'s."""
-    proxy, ports = staged
+    proxy, ports = staged_to_share
     sweep = Sweep(server, proxy, ports)
     problems = await sweep.run(lambda sizes: every_case(sizes, sides=("client", "local"), corners=True))
     assert not problems, "\n".join(f"{case}: {problem}" for case, problem in problems.items())

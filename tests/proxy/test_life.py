@@ -80,16 +80,16 @@ class Novelty(Record):
     type: str = "novelty"
 
 
-def test_a_rotator_of_another_version_is_hung_up_on_and_clients_are_served_on(own_proxy, publisher):
-    eventually(lambda: publisher.of(Hello), what="the proxy's greeting")
-    publisher._send(Novelty())
-    [event] = eventually(lambda: own_proxy.events("rotator lost"), what="the end of the conversation")
-    assert event["error"] == (
-        "a message of a kind that this version does not know; run one version of rotator and proxy"
+def test_a_rotator_of_another_version_is_hung_up_on_and_clients_are_served_on(proxy):
+    proxy.publisher._send(Novelty())
+    reason = "a message of a kind that this version does not know; run one version of rotator and proxy"
+    eventually(
+        lambda: reason in [event["error"] for event in proxy.events("rotator lost")],
+        what="the end of the conversation",
     )
-    with own_proxy.client() as client:
+    with proxy.client() as client:
         assert client.ping()
-    eventually(lambda: len(publisher.of(Hello)) == 2, what="the next conversation")
+    eventually(lambda: proxy.publisher.of(Hello), what="the next conversation")
 
 
 def test_a_rotator_that_knows_nothing_yet_takes_nothing_away(proxy):

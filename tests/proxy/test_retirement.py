@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from proxy.retirement import is_retired
-from tests.proxy.proxykit import credential, database, eventually, token
+from tests.proxy.proxykit import credential, database, token
 
 KEY = credential().key
 ENDED = b"-ERR valkeeper: the password that opened this connection was retired; connect again\r\n"
@@ -43,8 +43,14 @@ def test_a_credential_that_is_unknown_by_now_ends_nobody():
     assert not is_retired({KEY: OLD}, {})
 
 
-def logged_in(proxy, words=b"AUTH app x\r\n"):
-    sock = proxy.socket()
+@pytest.fixture
+def name():
+    """Of a database that no other test uses."""
+    return token()
+
+
+def logged_in(proxy, name, words=b"AUTH app x\r\n"):
+    sock = proxy.socket(name)
     sock.sendall(words)
     assert sock.recv(100) == b"+OK\r\n"
     return sock
@@ -59,18 +65,19 @@ def pings(sock):
     return sock.recv(100) == b"+PONG\r\n"
 
 
-def test_the_sessions_of_a_retired_password_end_and_those_of_the_new_one_stay(start_proxy, publisher, server):
+def test_the_sessions_of_a_retired_password_end_and_those_of_the_new_one_stay(proxy, server, name):
+    publisher = proxy.publisher
     old, new = token(), token()
     # `app-current` is the new password; the server takes both, as it does until the old one is dropped.
     first = credential(version=old, current="app-previous", previous=None)
     first = first.model_copy(update={"made": OLD})
-    proxy = start_proxy().serve(database(server), credentials=[first]).wait_for()
+    proxy.serve(database(server, name), credentials=[first])
     both = credential(version=new, current="app-current", previous="app-previous")
     both = both.model_copy(update={"made": NEW, "previous_made": OLD})
-    with logged_in(proxy) as before, logged_in(proxy, b"AUTH legacy legacy-password\r\n") as own:
+    with logged_in(proxy, name) as before, logged_in(proxy, name, b"AUTH legacy legacy-password\r\n") as own:
         publisher.update(credentials=(both,))
         publisher.acknowledged(publisher.directory.version)
-        with logged_in(proxy) as after:
+        with logged_in(proxy, name) as after:
             assert pings(before)  # an ordinary rotation ends nobody
             retiring = both.model_copy(update={"previous": None, "retired_before": NEW})
             publisher.update(credentials=(retiring,))
@@ -78,23 +85,24 @@ def test_the_sessions_of_a_retired_password_end_and_those_of_the_new_one_stay(st
             publisher.acknowledged(publisher.directory.version)
             assert pings(after)
             assert pings(own)
-            publisher.counters("orders", lambda counts: counts.ends == {"retired": 1})
+            publisher.counters(name, lambda counts: counts.ends == {"retired": 1})
             # The same again, as a rotator says it that has just started.
-            proxy.serve(database(server), credentials=[retiring])
+            proxy.serve(database(server, name), credentials=[retiring])
             assert pings(after)
-    with logged_in(proxy) as again:
+    with logged_in(proxy, name) as again:
         assert pings(again)
-    [event] = eventually(lambda: proxy.events("session ended"), what="the log")
+    [event] = [one for one in proxy.events("session ended") if one["database"] == name]
     assert (event["reason"], event["user"]) == ("retired", "app")
 
 
 def test_a_session_let_in_by_the_previous_password_ends_and_one_that_logged_in_again_stays(
-    start_proxy, publisher, server
+    proxy, server, name
 ):
+    publisher = proxy.publisher
     both = credential(version=token(), current="not-yet-applied", previous="app-previous")
     both = both.model_copy(update={"made": NEW, "previous_made": OLD})
-    proxy = start_proxy().serve(database(server), credentials=[both]).wait_for()
-    with logged_in(proxy) as stays_old, logged_in(proxy) as logs_in_again:
+    proxy.serve(database(server, name), credentials=[both])
+    with logged_in(proxy, name) as stays_old, logged_in(proxy, name) as logs_in_again:
         works = both.model_copy(update={"current": credential(current="app-current").current})
         publisher.update(credentials=(works,))
         publisher.acknowledged(publisher.directory.version)
