@@ -8,6 +8,8 @@ NODE_CLIENTS := $(CLIENTS)/node_modules/installed
 # Three for two cores: the tests start real servers and wait for them, and more than that only makes them wait for each other.
 JOBS ?= $(shell echo $$(( ($$(nproc 2>/dev/null || echo 2) * 3 + 1) / 2 )))
 DURATION ?=
+# Containers often say so; the tests start a hundred Python processes, each of which would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
 
 BENCH := $(if $(CASES),--cases "$(CASES)") $(if $(TARGETS),--targets "$(TARGETS)") $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(JSON),--json $(JSON))
 
