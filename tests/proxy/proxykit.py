@@ -68,7 +68,7 @@ class Server:
         self.folder = folder
         self.port = free_port()
         self.ca_file = folder / "ca.pem"
-        self.path = folder / "redis.sock"
+        self.path = folder / "redis"  # in a proxy's own folder a name in .sock would be taken for a stale one
         ca.cert_pem.write_to_path(self.ca_file)
         certificate = ca.issue_cert("localhost", "127.0.0.1", **certificate)
         certificate.private_key_pem.write_to_path(folder / "key.pem")
@@ -104,10 +104,8 @@ class Server:
         except redis.ConnectionError:
             return False
 
-    def client(self, **options):
-        return redis.Redis(
-            unix_socket_path=str(self.path), username="admin", password="admin-password", **options
-        )
+    def client(self, username="admin", password="admin-password", **options):
+        return redis.Redis(unix_socket_path=str(self.path), username=username, password=password, **options)
 
     def acl(self, *rules):
         with self.client() as client:
