@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BENCH := $(if $(CASES),--cases "$(CASES)") $(if $(TARGETS),--targets "$(TARGETS)") $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(JSON),--json $(JSON))
 
-.PHONY: help demo test compiled bench simulate explore rivals crash-matrix fuzz faults load lint format check coverage docs clean
+.PHONY: help demo test bench simulate explore rivals crash-matrix fuzz faults load lint format check coverage docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,15 +25,6 @@ demo: .venv/installed ## Run the main job against a sandbox until Ctrl-C (DURATI
 test: .venv/installed $(NODE_CLIENTS) ## Run every test
 	@deploy/ensure-redis
 	@$(BIN)/pytest -n $(JOBS) --dist loadfile -q
-
-compiled: build/compiled ## Build it with what every byte passes compiled by mypyc, into build/compiled (needs a C compiler)
-
-build/compiled: .venv/installed $(wildcard *.toml discovery/*.py proxy/*.py proxy/shared/*.py rotator/*.py)
-	@rm -rf build/source $@ && mkdir -p build/source && cp -r pyproject.toml README.md LICENSE discovery proxy rotator build/source
-	@echo "Compiling (a minute) …"
-	@HATCH_BUILD_HOOK_ENABLE_MYPYC=1 PIP_CONSTRAINT=$(CURDIR)/constraints.txt \
-		$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ ./build/source
-	@touch $@
 
 bench: .venv/installed ## Measure beside HAProxy and stunnel (CASES="c50-* connect" TARGETS="…" ROUNDS=3 JSON=FILE)
 	@deploy/ensure-redis && deploy/ensure-peers

@@ -57,7 +57,6 @@ class Relay:
         closed: True once both connections are gone.
     """
 
-    __deletable__ = ("_database_side",)  # which has to be said to mypyc
     __slots__ = (
         "_activity",
         "_client_gone",

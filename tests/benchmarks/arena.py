@@ -5,7 +5,6 @@ A further way to run Valkeeper is one more entry of `TARGETS`.
 
 import contextlib
 import functools
-import os
 import shutil
 import subprocess
 import tempfile
@@ -31,8 +30,6 @@ __all__ = ["PASSWORD", "TARGETS", "USER", "Arena", "Running"]
 
 USER, PASSWORD = "app", "app-current"
 _MOST_CONNECTIONS = 4096
-_ROOT = Path(__file__).parents[2]
-_COMPILED = _ROOT / "build" / "compiled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +129,7 @@ def _peer(arena, program, port, config, *options):
 
 
 @contextlib.contextmanager
-def _valkeeper(arena, *, workers=1, mode="dedicated", code=_ROOT):
+def _valkeeper(arena, *, workers=1, mode="dedicated"):
     """The real parent and workers, one port, and the managed user whom Valkeeper logs in itself."""
     port = free_port()
     runtime_dir = Path(tempfile.mkdtemp(prefix="vkb", dir="/tmp"))
@@ -149,9 +146,7 @@ def _valkeeper(arena, *, workers=1, mode="dedicated", code=_ROOT):
             "listeners": [{"tcp": f"127.0.0.1:{port}", "database": "orders"}],
             "limits": {"new_per_second": None},  # the default is a limit that no peer has
         }
-        environment = os.environ | {"PYTHONPATH": str(code)}
-        log_file = runtime_dir / "proxy.log"
-        proxy = Proxy(settings, log_file, publisher, log_level="info", cwd=code, env=environment)
+        proxy = Proxy(settings, runtime_dir / "proxy.log", publisher, log_level="info")
         try:
             publisher.acknowledged(1)
             eventually(lambda: len(proxy.workers()) == workers and _answers(port), what="valkeeper")
@@ -178,7 +173,5 @@ TARGETS = {
     "valkeeper": _valkeeper,
     "shared": functools.partial(_valkeeper, mode="shared"),
     "valkeeper-2": functools.partial(_valkeeper, workers=2),
-    "compiled": functools.partial(_valkeeper, code=_COMPILED),
-    "compiled-shared": functools.partial(_valkeeper, mode="shared", code=_COMPILED),
 }
 """Context managers that start each target in an arena; the order is that of the table."""
