@@ -78,6 +78,14 @@ class DatabaseSide(Receiver):
             self._deliver_rest()
         self._relay.database_lost()
 
+    def release(self) -> None:
+        """Refer to nobody any more.
+
+        uvloop keeps the methods of a lost connection's protocol. With a relay behind them, all that there was of a
+        session, TLS's buffers included, would wait for the garbage collector.
+        """
+        del self._relay, self._client, self._ssl
+
     def _deliver_rest(self) -> None:
         if data := self._unread():
             self.data_received(data)
@@ -140,8 +148,10 @@ class Unheard(Receiver):
         self._relay = relay
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
-        """Tell the relay."""
-        self._relay.database_lost()
+        """Tell the relay, and refer to it no more (see `DatabaseSide.release`)."""
+        relay = self._relay
+        del self._relay
+        relay.database_lost()
 
 
 def read_no_further(transport: asyncio.Transport) -> None:

@@ -25,7 +25,6 @@ from proxy.farewell import Farewell
 from proxy.interlude import Interlude
 from proxy.keepalive import has_hung_up
 from proxy.patience import PATIENCE, patience_over
-from proxy.room import Receiver
 from proxy.scanner import CommandScanner
 
 __all__ = ["HIGH_WATER", "Relay"]
@@ -191,9 +190,9 @@ class Relay:
         """Pass commands on to the database.
 
         Not to one that has hung up: a write that fails ends the connection, with all that was not read from it yet, which
-        is much where the client is slow.
+        is much where the client is slow, and the reason where it has sent what is not RESP.
         """
-        if self._slow and not self._deaf:
+        if (self._slow or self.scanner.lost) and not self._deaf:
             self._deaf = has_hung_up(self.database)
         if not self._deaf:
             self.database.write(commands)
@@ -377,8 +376,7 @@ class Relay:
 
     def _close(self) -> None:
         self.closed = True
-        # Else all of it, and TLS's buffers, would wait for the garbage collector: uvloop keeps a lost protocol's methods.
-        self.database.set_protocol(Receiver())
+        self._database_side.release()
         del self._database_side
         self._on_closed()
 
