@@ -6,6 +6,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from proxy.errors import ProtocolError
+from proxy.last_bytes import Hearer
 from proxy.resp import reply_end
 from proxy.room import Receiver
 
@@ -17,10 +18,9 @@ __all__ = ["DatabaseSide", "LastReplies", "Unheard", "read_no_further", "say_no_
 _OK = b"+OK\r\n"
 _HANGS_UP = b"-ERR Protocol error"
 _SHORT = 512  # bytes of replies that may be looked at again
-_AT_ONCE = 256 * 1024  # bytes read from a lost connection at a time
 
 
-class DatabaseSide(Receiver):
+class DatabaseSide(Hearer):
     """Hands the database's replies to the client.
 
     Attributes:
@@ -31,8 +31,8 @@ class DatabaseSide(Receiver):
 
     def __init__(self, relay: "Relay") -> None:
         self._relay = relay
+        self.transport = relay.database
         self._client = relay.client
-        self._ssl: ssl.SSLObject | None = relay.database.get_extra_info("ssl_object")
         self._latest: bytes | None = b""  # what came last; None: too much to be kept
         self._heard_at = 0  # of `from_client`, when that came
 
@@ -72,7 +72,7 @@ class DatabaseSide(Receiver):
         """Read from the client again."""
         self._relay.resume()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
+    def ended(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
         """Deliver what is left, and tell the relay."""
         if not self._client.is_closing():
             self._deliver_rest()
@@ -87,20 +87,8 @@ class DatabaseSide(Receiver):
         del self._relay, self._client, self._ssl
 
     def _deliver_rest(self) -> None:
-        if data := self._unread():
+        if data := self.rest():
             self.data_received(data)
-
-    def _unread(self) -> bytes:
-        """What the lost database had said while it was not read.
-
-        uvloop drops what it has received and not yet decrypted when the connection ends during a pause (its
-        `SSLProtocol.eof_received`); at most its buffer of 256 KiB. The SSL object still has it.
-        """
-        parts = []
-        with contextlib.suppress(ssl.SSLError):  # it wants more, or the rest was cut
-            while self._ssl is not None and (data := self._ssl.read(_AT_ONCE)):
-                parts.append(data)
-        return b"".join(parts)
 
 
 def _is_whole(replies: bytes | None) -> bool:

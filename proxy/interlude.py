@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from proxy.database_side import DatabaseSide
+from proxy.last_bytes import Hearer
 from proxy.resp import FrameSkipper, encode
-from proxy.room import Receiver
 
 __all__ = ["Fence", "Interlude"]
 
@@ -42,7 +42,7 @@ class _Questioner(Protocol):
         """Go on as before."""
 
 
-class Interlude(Receiver):
+class Interlude(Hearer):
     """The database's side from the fence to the answer.
 
     Args:
@@ -60,6 +60,7 @@ class Interlude(Receiver):
         on_answer: Callable[[bytes], None],
     ) -> None:
         self._relay = relay
+        self.transport = relay.database
         self._side = side
         self._question = question
         self._on_answer = on_answer
@@ -86,11 +87,11 @@ class Interlude(Receiver):
         """As without it."""
         self._side.resume_writing()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def ended(self, exc: Exception | None) -> None:
         """What looked like the beginning of the fence's reply was the client's."""
         if self._held and not self._asked:
             self._side.data_received(self._held)
-        self._side.connection_lost(exc)
+        self._side.ended(exc)
 
     def _until_fence(self, data: bytes) -> bytes:
         """Pass on what came before the fence's reply; what came behind it."""

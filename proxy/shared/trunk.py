@@ -11,9 +11,9 @@ from itertools import repeat
 from typing import Protocol
 
 from proxy.errors import ProtocolError
+from proxy.last_bytes import Hearer
 from proxy.liveness import stuck_at
 from proxy.resp import FrameSkipper, reply_end
-from proxy.room import Receiver
 from proxy.shared.reading import LARGE
 
 __all__ = ["Rider", "Trunk"]
@@ -48,7 +48,7 @@ class Rider(Protocol):
         """There is room for commands again."""
 
 
-class Trunk(Receiver):
+class Trunk(Hearer):
     """The connection, once it is logged in.
 
     Args:
@@ -248,8 +248,10 @@ class Trunk(Receiver):
         for rider in blocked:
             rider.go_on()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
-        """Tell everybody who waits for a reply."""
+    def ended(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
+        """Deal out what is left, and tell everybody who still waits for a reply."""
+        if not self._lost and (data := self.rest()):
+            self.data_received(data)
         self._lose()
 
     def _lose(self) -> None:

@@ -1,6 +1,7 @@
 """A trunk deals replies out by the order of the commands, however they are cut and whoever has gone."""
 
 import asyncio
+import ssl
 from dataclasses import dataclass, field
 
 import pytest
@@ -12,14 +13,31 @@ from proxy.shared.trunk import Trunk
 from tests.proxy.shared.crowd import settled
 
 
-class Wire:
-    """A transport that keeps what is written."""
+class Undecrypted:
+    """The TLS of a lost connection, with something that nobody has read."""
 
-    def __init__(self):
+    def __init__(self, data):
+        self._data = data
+
+    def read(self, _most):
+        if not self._data:
+            raise ssl.SSLWantReadError
+        data, self._data = self._data, b""
+        return data
+
+
+class Wire:
+    """A transport that keeps what is written; `rest` is what it drops when it is lost."""
+
+    def __init__(self, rest=b""):
+        self._extra = {"ssl_object": Undecrypted(rest)}
         self.written = b""
         self.writes = 0
         self.reading = True
         self.closed = False
+
+    def get_extra_info(self, name):
+        return self._extra.get(name)
 
     def set_protocol(self, protocol):
         pass
@@ -202,6 +220,18 @@ async def test_a_small_reply_that_has_begun_is_nobodys_yet():
     one.data_received(b"$100\r\nabc")
     one.connection_lost(None)
     assert (rider.got, rider.failed, rider.inside) == (b"", 1, False)
+
+
+async def test_what_came_while_nothing_was_read_is_dealt_out_once_the_connection_is_lost():
+    slow, other, losses = Recorder(kept=10), Recorder(), []
+    one = trunk(Wire(rest=b"+OK\r\n+PONG\r\n$9\r\nhal"), losses)
+    one.send(slow, b"x", 1)
+    one.send(other, b"x", 2)
+    one.hold(slow)
+    one.connection_lost(None)
+    assert (slow.got, slow.failed) == (b"+OK\r\n", 0)
+    assert (other.got, other.failed) == (b"+PONG\r\n", 1)
+    assert losses == [1]
 
 
 async def test_a_retired_trunk_closes_behind_its_last_reply():
