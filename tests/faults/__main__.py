@@ -6,6 +6,7 @@ import sys
 import time
 
 from tests.faults.cases import SIDES, every_case
+from tests.faults.shared import KINDS, SharedSweep
 from tests.faults.sweep import Sweep, descriptors, listeners
 from tests.load.memory import resident
 from tests.load.stage import stage
@@ -16,21 +17,34 @@ _GROWTH = 32.0  # MiB that the worker may hold more in the end than when it had 
 def main() -> int:
     """Go through all sides once, and print what was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--side", choices=SIDES, action="append", help="only this one; may be repeated")
+    parser.add_argument(
+        "--side", choices=[*SIDES, *KINDS], action="append", help="only this one; may be repeated"
+    )
     options = parser.parse_args()
     problems = []
     addresses, ports = listeners()
     with stage(listeners=addresses, limits={"new_per_second": None}) as (server, proxy):
         sweep = Sweep(server, proxy, ports)
-        asyncio.run(sweep.run(lambda sizes: every_case(sizes, corners=True)))
-        [worker] = proxy.workers()
-        before = descriptors(worker), resident(worker)
-        for side in options.side or SIDES:
+
+        def held():
+            """By the one worker, when it has served the usual conversations: its pid, descriptors, and MiB in memory."""
+            asyncio.run(sweep.run(lambda sizes: every_case(sizes, corners=True)))
+            [worker] = proxy.workers()
+            return worker, descriptors(worker), resident(worker)
+
+        worker, *before = held()
+        for side in options.side or (*SIDES, *KINDS):
             began, tried = time.monotonic(), sweep.tried
-            found = asyncio.run(sweep.run(lambda sizes, side=side: every_case(sizes, sides=[side])))
+            if side in KINDS:
+                companies = SharedSweep.on(server, proxy)
+                found = asyncio.run(companies.run(side))
+                tried = companies.tried
+            else:
+                found = asyncio.run(sweep.run(lambda sizes, side=side: every_case(sizes, sides=[side])))
+                tried = sweep.tried - tried
             problems += [f"{case}: {problem}" for case, problem in found.items()]
-            print(f"{side:<10} {sweep.tried - tried} faults, {time.monotonic() - began:.0f} s", flush=True)
-        after = descriptors(worker), resident(worker)
+            print(f"{side:<11} {tried} faults, {time.monotonic() - began:.0f} s", flush=True)
+        _, *after = held()
         print(f"descriptors {before[0]} → {after[0]}, MiB in memory {before[1]:.1f} → {after[1]:.1f}")
         if after[0] != before[0] or after[1] > before[1] + _GROWTH:
             problems.append("the worker holds what it should not")

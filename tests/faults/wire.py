@@ -45,17 +45,20 @@ class Wire:
         broken: set once the latest fault has happened.
         mended: set by whoever wants a stalled connection to go on.
         passed: how many bytes of the latest connection passed, by way.
-        caller: its writer to whoever made the latest connection.
+        carried: the same of every connection since it was armed.
+        caller: its writer to whoever made the latest connection; None: nobody did.
     """
 
     def __init__(self, dial):
         self._dial = dial
         self._carrying = set()  # asyncio itself forgets those whose callers have gone
+        self.caller = None
         self.arm(None)
 
     def arm(self, fault):
         """Break the next connection so."""
         self._fault = fault
+        self.carried = []
         self.broken, self.mended = asyncio.Event(), asyncio.Event()
 
     @property
@@ -76,6 +79,7 @@ class Wire:
         self._carrying.add(asyncio.current_task())
         fault, self._fault = self._fault, None
         self.passed = {"there": 0, "back": 0}
+        self.carried.append(self.passed)
         self.caller = writer
         connection = _Connection(fault, self.broken, self.mended, self.passed, [writer])
         try:
