@@ -8,7 +8,7 @@ from itertools import count
 from proxy.resp import reply_end
 from tests.proxy.dialogues import c
 
-__all__ = ["Company", "WrongReplyError"]
+__all__ = ["LONGEST", "Company", "WrongReplyError"]
 
 _SIZE = 3
 _TRAP = "\r\n+OK\r\n:1\r\n"  # looks like the end of one reply and the beginning of another
@@ -76,7 +76,7 @@ class Member:
         """Say a few things at once: whole replies up to where the connection broke, and then an error for each."""
         number = next(self._numbers)
         word = f"{self._name}{_TRAP}{number}"
-        echo = b"$%d\r\n%b\r\n" % (len(word), word.encode())
+        echo = _bulk(word)
         self._writer.write(c("RPUSH", self.log, str(number)) + c("ECHO", word))
         lost = False
         for right in (None, echo):
@@ -167,6 +167,14 @@ class Company:
         """How many bytes of replies have passed the wire that nobody was handed; `logins`: bytes of each connection's."""
         passed = sum(max(one["back"] - logins, 0) for one in self._wire.carried)
         return passed - sum(member.right for member in self.members)
+
+
+def _bulk(word):
+    return b"$%d\r\n%b\r\n" % (len(word), word.encode())
+
+
+LONGEST = len(_bulk(f"s-000000-0{_TRAP}0"))
+"""Bytes of the longest reply, so one more than can be lost of them where a connection breaks."""
 
 
 async def _mend(wire):

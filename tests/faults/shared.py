@@ -6,7 +6,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 
-from tests.faults.company import Company, WrongReplyError
+from tests.faults.company import LONGEST, Company, WrongReplyError
 from tests.faults.wire import Fault, Wire
 from tests.proxy.proxykit import database
 
@@ -20,7 +20,6 @@ KINDS = {
 
 _LANES = 16  # companies at a time
 _LOGIN = len(b"+OK\r\n")
-_LONGEST = 64  # bytes of a reply, and more
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ class SharedSweep:
                     continue
                 wrong = [member.problem(admin.lrange(member.log, 0, -1)) for member in company.members]
                 left = company.undelivered(_LOGIN)
-                if case.side == "shared" and case.fault.way == "back" and not 0 <= left < _LONGEST:
+                if case.side == "shared" and case.fault.way == "back" and not 0 <= left < LONGEST:
                     wrong.append(f"{left} bytes of replies were not handed on")
                 if any(wrong):
                     problems[case] = "; ".join(filter(None, wrong))
