@@ -157,13 +157,17 @@ class Sweep:
     async def _sizes(self):
         with self._server.client() as admin:
             admin.flushall()  # another sweep had conversations of the same names
-        lane, conversation = self._lanes[0], Conversation(self._name())
-        reader, writer = await lane.connect("wire")
-        writer.write(conversation.said)
-        answer = await reader.readexactly(len(conversation.replies))
-        assert answer == conversation.replies, answer
-        sizes = dict(lane.wires["wire"].passed)
-        writer.close()
+        lane = self._lanes[0]
+        for _ in range(
+            2
+        ):  # the first one's TLS has no session to resume, and so twice as many bytes as the others'
+            conversation = Conversation(self._name())
+            reader, writer = await lane.connect("wire")
+            writer.write(conversation.said)
+            answer = await reader.readexactly(len(conversation.replies))
+            assert answer == conversation.replies, answer
+            sizes = dict(lane.wires["wire"].passed)
+            writer.close()
         return sizes
 
     async def _take_turns(self, lane, waiting, found, problems):
