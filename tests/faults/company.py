@@ -141,7 +141,7 @@ class Company:
         while not wire.is_idle:  # noqa: ASYNC110 -- it tells nobody
             await asyncio.sleep(0)
         wire.arm(fault)
-        mender = asyncio.create_task(_mend(wire))
+        mender = asyncio.create_task(wire.mend_once_broken())
         try:
             async with asyncio.timeout(_PATIENCE):
                 await self._talk()
@@ -175,8 +175,3 @@ def _bulk(word):
 
 LONGEST = len(_bulk(f"s-000000-0{_TRAP}0"))
 """Bytes of the longest reply, so one more than can be lost of them where a connection breaks."""
-
-
-async def _mend(wire):
-    await wire.broken.wait()
-    wire.mended.set()

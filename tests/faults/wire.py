@@ -61,6 +61,11 @@ class Wire:
         self.carried = []
         self.broken, self.mended = asyncio.Event(), asyncio.Event()
 
+    async def mend_once_broken(self):
+        """Let a stall be a short one."""
+        await self.broken.wait()
+        self.mended.set()
+
     @property
     def is_idle(self):
         """True where it carries nothing."""
