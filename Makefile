@@ -48,7 +48,7 @@ fuzz: .venv/installed ## Fuzz framing and logins beside Redis (SECONDS=60 SEED=0
 	@deploy/ensure-redis
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) --seed $(or $(SEED),0) $(if $(CASE),--case $(CASE))
 
-faults: .venv/installed ## Break the wires before and behind the proxy at every byte (ten minutes)
+faults: .venv/installed ## Break the wires before and behind the proxy at every byte (four minutes)
 	@deploy/ensure-redis
 	@$(BIN)/python -m tests.faults
 

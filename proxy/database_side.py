@@ -84,7 +84,7 @@ class DatabaseSide(Hearer):
         uvloop keeps the methods of a lost connection's protocol. With a relay behind them, all that there was of a
         session, TLS's buffers included, would wait for the garbage collector.
         """
-        del self._relay, self._client, self._ssl
+        del self._relay, self._client, self.transport
 
     def _deliver_rest(self) -> None:
         if data := self.rest():

@@ -190,9 +190,9 @@ class Relay:
         """Pass commands on to the database.
 
         Not to one that has hung up: a write that fails ends the connection, with all that was not read from it yet, which
-        is much where the client is slow, and the reason where it has sent what is not RESP.
+        is much where the client is slow.
         """
-        if (self._slow or self.scanner.lost) and not self._deaf:
+        if self._slow and not self._deaf:
             self._deaf = has_hung_up(self.database)
         if not self._deaf:
             self.database.write(commands)
