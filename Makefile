@@ -5,8 +5,8 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 BIN := .venv/bin
 CLIENTS := tests/proxy/clients
 NODE_CLIENTS := $(CLIENTS)/node_modules/installed
-# Three for two cores: the tests start real servers and wait for them, and more than that only makes them wait for each other.
-JOBS ?= $(shell echo $$(( ($$(nproc 2>/dev/null || echo 2) * 3 + 1) / 2 )))
+# Two for each core: the tests start real servers and wait for them half of the time.
+JOBS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) * 2 )))
 DURATION ?=
 # Containers often say so; the tests start a hundred Python processes, each of which would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
