@@ -207,17 +207,28 @@ class Handshake:
 
     def _single(self) -> Reply | Close | Begin | None:
         try:
-            name = self._reader.peek_name()
-            if name in _CROSS_PROTOCOL:
-                return Close(b"", "cross_protocol")
-            if name is not None and name not in (b"", b"AUTH", b"HELLO"):
-                return self._begin(None, self._reader.rest)
             command = self._reader.next()
         except ProtocolError:
-            return self._begin(None, self._reader.rest)  # the database has the words for it
+            return self._unread(is_broken=True)
         if command is None:
-            return None
-        return self._begin(read_login(command.args), self._reader.latest) if command.args else _SKIPPED
+            return self._unread()
+        if not command.args:
+            return _SKIPPED
+        if command.name in _CROSS_PROTOCOL:
+            return Close(b"", "cross_protocol")
+        return self._begin(read_login(command.args), self._reader.latest)
+
+    def _unread(self, *, is_broken: bool = False) -> Close | Begin | None:
+        """What the name alone says of a command that is not all there, or is none."""
+        try:
+            name = self._reader.peek_name()
+        except ProtocolError:
+            return self._begin(None, self._reader.rest)  # the database has the words for it
+        if name in _CROSS_PROTOCOL:
+            return Close(b"", "cross_protocol")
+        if is_broken or (name is not None and name not in (b"", b"AUTH", b"HELLO")):
+            return self._begin(None, self._reader.rest)
+        return None
 
     def _begin(self, login: Login | None, raw: bytes) -> Begin:
         assert self._database is not None  # noqa: S101 -- for the type checker
