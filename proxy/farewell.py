@@ -28,7 +28,6 @@ class Farewell(asyncio.Protocol):
     ) -> None:
         self._transport = transport
         self._on_closed = on_closed
-        loop = asyncio.get_running_loop()
         transport.set_protocol(self)
         if last_words:
             transport.write(last_words)
@@ -38,7 +37,10 @@ class Farewell(asyncio.Protocol):
             transport.write_eof()
             transport.resume_reading()
         self._unread = transport.get_write_buffer_size()
-        self._timer = loop.call_later(_READ_SECONDS if self._unread else _HANG_UP_SECONDS, self._look)
+        self._timer: asyncio.TimerHandle | None = None
+        if self._unread or not eof:
+            patience = _READ_SECONDS if self._unread else _HANG_UP_SECONDS
+            self._timer = asyncio.get_running_loop().call_later(patience, self._look)
 
     def _look(self) -> None:
         """Cut off a client that neither reads on nor hangs up."""
@@ -57,5 +59,6 @@ class Farewell(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
         """Report the end."""
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._on_closed()

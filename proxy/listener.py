@@ -12,7 +12,7 @@ from proxy.control import peer_of
 from proxy.keepalive import keep_alive
 from proxy.tls_transport import TlsTransport
 
-__all__ = ["accept", "identify", "identify_by_role"]
+__all__ = ["accept", "identify", "identify_by_role", "who_calls"]
 
 _SO_PEERGROUPS = 59  # Linux 4.13; Python's socket module has no name for it
 _MAPPED = "::ffff:"  # how an IPv6 socket shows the IPv4 addresses of its callers
@@ -22,11 +22,16 @@ BACKLOG = 4096
 """Connections that may wait to be accepted; the kernel's `somaxconn` may cut it down."""
 
 
+def who_calls(sock: socket.socket, role: str | None) -> Callable[[asyncio.BaseTransport], Identity]:
+    """How those are identified who come in by a listening socket, which may have a role."""
+    if role is not None:
+        return identify_by_role(role)
+    return identify if sock.family == socket.AF_UNIX else lambda _transport: LOCAL
+
+
 def identify(transport: asyncio.BaseTransport) -> Identity:
-    """The caller at the other end: on a Unix socket by the kernel's word."""
+    """The caller at the other end of a Unix socket, by the kernel's word."""
     stand_in = transport.get_extra_info("socket")
-    if stand_in.family != socket.AF_UNIX:
-        return LOCAL
     peer = peer_of(stand_in)
     with socket.socket(fileno=os.dup(stand_in.fileno())) as sock:
         try:

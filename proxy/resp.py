@@ -27,6 +27,7 @@ MAX_LINE = 64 * 1024
 
 _MAX_INT = 2**31 - 1
 _INTEGER = re.compile(rb"(?:0|-?[1-9][0-9]{0,18})\Z")  # no sign, space or leading zero
+_SMALL = {b"%d" % number: number for number in range(1024)}
 _ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
 _ESCAPED = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 # A vertical tab or form feed is a space before a word and behind a quote, and a letter inside a word.
@@ -111,7 +112,9 @@ def _parse_bulk(data: bytes, start: int, longest: int) -> tuple[bytes, int] | No
 
 def integer(digits: bytes) -> int | None:
     """The number that these are to Redis' `string2ll`; None: they are none."""
-    number = int(digits) if _INTEGER.match(digits) else None
+    number = _SMALL.get(digits)
+    if number is None and _INTEGER.match(digits):
+        number = int(digits)
     return number if number is not None and -(2**63) <= number < 2**63 else None
 
 

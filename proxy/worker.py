@@ -26,7 +26,7 @@ from proxy.floor import Floor
 from proxy.guest import Door
 from proxy.idleness import Idleness
 from proxy.link import Link
-from proxy.listener import accept, identify, identify_by_role
+from proxy.listener import accept, who_calls
 from proxy.listing import record_of
 from proxy.liveness import LOOK_SECONDS as LIVENESS_SECONDS
 from proxy.liveness import Liveness
@@ -173,7 +173,7 @@ class Worker:
         sock = socket.socket(fileno=self._link.descriptor())
         sock.setblocking(False)
         door = Door(order.database, order.db_user, order.mode, is_for_all=order.database is None)
-        who = identify if order.role is None else identify_by_role(order.role)
+        who = who_calls(sock, order.role)
         certificate = None if order.certificate is None else Certificate(order.certificate)
         self._servers[order.name] = await accept(
             sock, lambda: Session(floor, door, who, self._supervise, pools), certificate
