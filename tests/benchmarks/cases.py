@@ -135,7 +135,7 @@ ALL = (
         for command in ("get", "set")
     ),
     Connecting(
-        connections=20, requests=1500,
+        connections=20, requests=6000,
         goals=(Goal("valkeeper", "conn/s", 0.7), Goal("shared", "conn/s", 3)),
     ),
     Idling(
