@@ -40,6 +40,7 @@ _MAX_ARGS = 10
 _MAX_BULK = 16384
 
 _CROSS_PROTOCOL = (b"POST", b"HOST:")
+_READ_WHOLE = (b"", b"AUTH", b"HELLO", *_CROSS_PROTOCOL)
 _AUTH_WITH_USER = 3
 _PROTOCOLS = (b"2", b"3")
 _BARE_HELLO = len(("HELLO", "3", "AUTH", "user", "password"))
@@ -208,27 +209,17 @@ class Handshake:
     def _single(self) -> Reply | Close | Begin | None:
         try:
             command = self._reader.next()
-        except ProtocolError:
-            return self._unread(is_broken=True)
-        if command is None:
-            return self._unread()
-        if not command.args:
-            return _SKIPPED
-        if command.name in _CROSS_PROTOCOL:
-            return Close(b"", "cross_protocol")
-        return self._begin(read_login(command.args), self._reader.latest)
-
-    def _unread(self, *, is_broken: bool = False) -> Close | Begin | None:
-        """What the name alone says of a command that is not all there, or is none."""
-        try:
-            name = self._reader.peek_name()
+            name = self._reader.peek_name() if command is None else command.name
         except ProtocolError:
             return self._begin(None, self._reader.rest)  # the database has the words for it
+        if command is None:
+            # Of most commands, the name alone says that they are no login.
+            return None if name is None or name in _READ_WHOLE else self._begin(None, self._reader.rest)
+        if not command.args:
+            return _SKIPPED
         if name in _CROSS_PROTOCOL:
             return Close(b"", "cross_protocol")
-        if is_broken or (name is not None and name not in (b"", b"AUTH", b"HELLO")):
-            return self._begin(None, self._reader.rest)
-        return None
+        return self._begin(read_login(command.args), self._reader.latest)
 
     def _begin(self, login: Login | None, raw: bytes) -> Begin:
         assert self._database is not None  # noqa: S101 -- for the type checker

@@ -156,7 +156,7 @@ class CommandScanner:
 
     def _plain(self, data: bytes, at: int) -> int:
         """Past the whole commands that follow of which the beginnings are known, and are about nothing."""
-        find, end, name = data.find, len(data), b""
+        find, end, name = data.find, len(data), self.last_name
         while at < end:
             place = find(b"\r\n", at + _SHORTEST, at + _LONGEST) + 2
             left, called = _plain_heads.get(data[at:place], (-1, b""))
@@ -175,7 +175,7 @@ class CommandScanner:
                 break
             at, name = place, called
             self.commands += 1
-        self.last_name = name or self.last_name
+        self.last_name = name
         return at
 
     def take(self) -> bytes:

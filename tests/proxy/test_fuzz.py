@@ -72,6 +72,14 @@ def test_twice_as_much_takes_twice_the_work(hostile, reader):
     assert work(bytes_touched, 20_000, 30_000) < 2.3 * work(bytes_touched, 10_000, 30_000) + 10_000
 
 
+@pytest.mark.parametrize(
+    "data", [b"*2147483648\r\n$4\r\nPOST\r\n", b"*2\r\n$4\r\nPOST\r\n+", b"*2\r\n$4\r\nPOST\r\n$1\r\n/\r\n"]
+)
+def test_what_looks_like_another_protocol_is_read_the_same_however_it_is_cut(data):
+    pieces = [data[at : at + 1] for at in range(len(data))]
+    assert handshake(pieces, "orders") == handshake([data], "orders")
+
+
 def test_of_what_passes_whole_next_to_nothing_is_copied():
     commands = encode((b"SET", b"k", b"x" * 16_384)) * 12
     assert bytes_touched(READERS["the scanner"], [commands]) < 5000

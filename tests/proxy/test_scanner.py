@@ -175,6 +175,13 @@ def test_the_debugger_of_scripts_is_left_alone_with_what_it_reads(script):
         assert [raw for _, raw in scan([other + AUTH])[1]] == [AUTH]
 
 
+def test_a_name_of_nothing_is_a_name_known_or_not():
+    scanner = CommandScanner()
+    for _ in range(2):
+        scanner.feed(encode((b"GET", b"k")) + encode((b"", b"")))
+        assert scanner.last_name == b""
+
+
 def test_what_is_remembered_of_commands_is_bounded():
     scanner = CommandScanner()
     for number in range(5000):
