@@ -108,7 +108,7 @@ def _goals(connections, pipeline, size, command):
 def _requests(connections, pipeline, size):
     """As many as take HAProxy a second, and some more where the connecting is to be a small part of it."""
     rate = {(1, 64): 10_000, (16, 64): 60_000, (1, 16384): 7_000, (16, 16384): 15_000}[pipeline, size]
-    return rate * {1: 1, 50: 3, 500: 10}[connections]
+    return rate * {1: 1, 50: 6, 500: 10}[connections]
 
 
 _BIG = 8 * 1024 * 1024
