@@ -38,8 +38,10 @@ _LENGTHS = {b"$%d" % length: length for length in range(1024)}
 _SHORTEST = len(b"*1\r\n$1\r\n")
 _LONGEST = len(b"*%d\r\n$%d\r\n" % (_FEW[-1], _LONGEST_NAME)) + _LONGEST_NAME + len(b"\r\n")
 _LINE = len(b"$536870912\r")
-_SIZES = {b"%b\r" % header: length + 4 for header, length in _LENGTHS.items()}
-_LARGE = re.compile(rb"\$([1-9][0-9]{3,8})\r")
+_HEADER = re.compile(rb"\$(0|[1-9][0-9]{0,8})\r")
+_SHORT = {b"$%d\r" % length: len(b"$%d\r\n\r\n" % length) + length for length in range(100)}
+"""How many bytes an argument takes that begins like this, as most do."""
+
 _MOST_HEADS = 4096  # clients can make up names, but not take memory by it
 _plain_heads: dict[bytes, tuple[int, bytes]] = {}
 """What commands begin with, up to their names, of which nothing is noted: how many arguments follow, and the name.
@@ -156,20 +158,18 @@ class CommandScanner:
 
     def _plain(self, data: bytes, at: int) -> int:
         """Past the whole commands that follow of which the beginnings are known, and are about nothing."""
-        find, end, name = data.find, len(data), self.last_name
+        find, short, end, name = data.find, _SHORT.get, len(data), self.last_name
         while at < end:
             place = find(b"\r\n", at + _SHORTEST, at + _LONGEST) + 2
             left, called = _plain_heads.get(data[at:place], (-1, b""))
             while left > 0:
-                line = find(b"\r", place, place + _LINE)
-                size = _SIZES.get(data[place : line + 1])  # nothing, where there is no line
+                size = short(data[place : place + 4]) or short(data[place : place + 3])
                 if size is None:
-                    header = _LARGE.match(data, place, place + _LINE)
+                    header = _HEADER.match(data, place, place + _LINE)
                     if header is None:
                         break
-                    size = int(header[1]) + 4
-                    line = header.end() - 1
-                place = line + size
+                    size = header.end() - place + int(header[1]) + 3
+                place += size
                 left -= 1
             if left or place > end:
                 break
