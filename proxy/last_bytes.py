@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from proxy.keepalive import has_hung_up
@@ -14,7 +15,7 @@ __all__ = ["Hearer"]
 _AT_ONCE = 256 * 1024  # bytes read from a lost connection at a time
 
 
-class Hearer(Receiver):
+class Hearer(Receiver, ABC):
     """A protocol that can hear a database to its last byte; `ended` takes the place of `connection_lost`.
 
     Attributes:
@@ -33,9 +34,9 @@ class Hearer(Receiver):
         _read_out(self.transport)
         return self.ended
 
+    @abstractmethod
     def ended(self, exc: Exception | None) -> None:
         """Take it that the connection is gone."""
-        raise NotImplementedError
 
     def rest(self) -> bytes:
         """What the lost database had said while it was not read.

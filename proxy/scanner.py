@@ -51,7 +51,7 @@ They are followed three times as fast as others, and there are few of them: `*2\
 
 
 def _remember(head: bytes, count: int, name: bytes) -> None:
-    if head in _plain_heads:  # it is one whose arguments are too long to be looked up
+    if head in _plain_heads:  # what came of its arguments, or follows them, could not be looked up
         return
     if head == b"*%d\r\n$%d\r\n%b\r\n" % (count, len(name), name) and b"\r" not in name and count in _FEW:
         if len(_plain_heads) >= _MOST_HEADS:

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from dataclasses import dataclass
 
+from tests.faults.cases import Case
 from tests.faults.company import LONGEST, Company, WrongReplyError
 from tests.faults.wire import Fault, Wire
 from tests.proxy.proxykit import database
@@ -22,17 +22,6 @@ _LANES = 16  # companies at a time
 _LOGIN = len(b"+OK\r\n")
 
 
-@dataclass(frozen=True)
-class SharedCase:
-    """A wire and its fault."""
-
-    side: str
-    fault: Fault
-
-    def __str__(self):
-        return f"{self.side} {self.fault.kind} {self.fault.way} at {self.fault.at}"
-
-
 def faults_of(side, sizes, step=1):
     """Every byte of a whole connection of a company with a fault: of TLS, which has many, with one kind each.
 
@@ -45,7 +34,7 @@ def faults_of(side, sizes, step=1):
     for way in ("there", "back"):
         for number, at in enumerate(range(0, sizes[way], step)):
             for kind in kinds if side == "shared" and step == 1 else [kinds[number % len(kinds)]]:
-                yield SharedCase(side, Fault(kind, way, at))
+                yield Case(side, Fault(kind, way, at))
 
 
 class SharedLane:
