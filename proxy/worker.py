@@ -3,6 +3,9 @@
 The descriptor is its end of the link to the parent, over which settings, directory and listening sockets come.
 """
 
+import proxy.lean  # noqa: F401  before anything else
+
+# isort: split
 import asyncio
 import contextlib
 import os

@@ -88,10 +88,10 @@ def test_the_proxy_reaches_no_boto3_through_anything():
     assert [name for name in reached if roots(name) & {"boto3", "botocore"}] == []
 
 
-def test_the_proxy_loads_no_boto3():
+def test_the_proxy_loads_no_boto3_and_nothing_for_terminals():
     program = (
-        "import proxy.parent, proxy.worker, sys;"
-        "print([m for m in sys.modules if m.split('.')[0] in {'boto3', 'botocore', 'rotator'}])"
+        "import proxy.worker, proxy.parent, sys;"
+        "print([m for m in sys.modules if m.split('.')[0] in {'boto3', 'botocore', 'rotator'} or m == 'rich.text'])"
     )
     answer = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True

@@ -297,7 +297,7 @@ class Proxy:
         if command is None:
             # What the command line does, with settings that hold no secret.
             code = (
-                "import json, sys; from proxy.parent import run; from proxy.roles import Role; "
+                "import json, sys, proxy.lean; from proxy.parent import run; from proxy.roles import Role; "
                 "from proxy.settings import ProxySettings; "
                 "settings, roles = ProxySettings.model_validate_json(sys.argv[1]), json.loads(sys.argv[2]); "
                 "sys.exit(run(settings, sys.argv[3], roles=tuple(map(Role.model_validate, roles))))"
