@@ -4,7 +4,7 @@ import asyncio
 import select
 import socket
 
-__all__ = ["has_hung_up", "keep_alive"]
+__all__ = ["has_hung_up", "keep_alive", "keep_transport_alive"]
 
 _IDLE_SECONDS = 60
 _PROBE_SECONDS = 15
@@ -28,6 +28,17 @@ def keep_alive(sock: socket.socket) -> None:
         (socket.TCP_KEEPCNT, _PROBES),
     ):
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def keep_transport_alive(transport: asyncio.BaseTransport) -> None:
+    """The same for the connection of a transport."""
+    stand_in = transport.get_extra_info("socket")
+    # With uvloop's own call, each option would cost a socket object.
+    sock = socket.socket(stand_in.family, stand_in.type, stand_in.proto, stand_in.fileno())
+    try:
+        keep_alive(sock)
+    finally:
+        sock.detach()
 
 
 def has_hung_up(transport: asyncio.BaseTransport) -> bool:

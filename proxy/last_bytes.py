@@ -13,6 +13,7 @@ from proxy.room import Receiver
 __all__ = ["Hearer"]
 
 _AT_ONCE = 256 * 1024  # bytes read from a lost connection at a time
+_RECORD = 16 * 1024  # the most that TLS gives at a time, however much is asked for
 
 
 class Hearer(Receiver, ABC):
@@ -23,6 +24,10 @@ class Hearer(Receiver, ABC):
     """
 
     transport: asyncio.Transport
+
+    def eof_received(self) -> None:
+        """Hang up at once: who says that nothing more will come has closed, and reads no farewell of TLS."""
+        self.transport.abort()
 
     @property
     def connection_lost(self) -> Callable[[Exception | None], None]:
@@ -47,7 +52,7 @@ class Hearer(Receiver, ABC):
         tls: ssl.SSLObject | None = self.transport.get_extra_info("ssl_object")
         parts = []
         with contextlib.suppress(ssl.SSLError):  # it wants more, or the rest was cut
-            while tls is not None and (data := tls.read(_AT_ONCE)):
+            while tls is not None and (data := tls.read(_RECORD)):
                 parts.append(data)
         return b"".join(parts)
 

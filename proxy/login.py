@@ -4,7 +4,9 @@ A token that has expired counts as one that was refused, and is never sent.
 """
 
 import asyncio
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -36,7 +38,7 @@ async def connect(floor: Floor, database: Database, deadline: float) -> Upstream
         UnreachableError: as the client is to read it.
     """
     async with _InTime(floor, database, deadline):
-        return await dial(database.host, database.port, database.tls, ca_file=floor.settings.ca_file)
+        return await _dial(floor, database)
 
 
 async def ask(
@@ -55,6 +57,10 @@ async def ask(
     """
     async with _InTime(floor, database, deadline):
         return await upstream.ask(command, most=most)
+
+
+async def _dial(floor: Floor, database: Database, first: Callable[[], bytes] = bytes) -> Upstream:
+    return await dial(database.host, database.port, database.tls, ca_file=floor.settings.ca_file, first=first)
 
 
 class _InTime:
@@ -96,75 +102,128 @@ def unreachable(database: Database, cause: UnreachableError) -> UnreachableError
 
 
 async def log_in(
-    floor: Floor,
-    database: Database,
-    credential: Credential,
-    upstream: Upstream,
-    *,
-    login: Login | None,
-    deadline: float,
-) -> Accepted:
-    """Log in on an open connection.
+    floor: Floor, database: Database, credential: Credential, deadline: float, *, login: Login | None = None
+) -> tuple[Upstream, Accepted]:
+    """Dial a database, and log in.
 
     Args:
         floor: what the worker's sessions share.
-        database: where the connection leads.
+        database: where to.
         credential: whose passwords are tried.
-        upstream: the connection.
-        login: what the client sent, if it did; a HELLO is repeated with the password in it.
         deadline: when to give up, by the loop's clock.
+        login: what the client sent, if it did; a HELLO is repeated with the password in it.
 
     Returns:
-        What the client is answered, and the password that did it.
+        The connection, and what the database accepted.
 
     Raises:
         RejectedError: the database refused every password, or the token has expired, and the rotator knew no better
             in time.
         UnreachableError: it did not answer.
     """
-    confirmed: Credential | None = None  # what the rotator has sent although it knew of the refusal
-    while True:
-        async with _InTime(floor, database, deadline):
-            accepted = await _try(floor, database, credential, upstream, login)
-        if accepted is not None:
-            return accepted
-        latest = floor.directory.credentials.get(credential.key)
-        if latest == credential == confirmed:
-            raise _rejected(floor, database, credential)
-        if latest == credential:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    with floor.news(credential, database.name) as answer:
-                        await answer
-            except TimeoutError as error:
-                raise _rejected(floor, database, credential) from error
-            latest = confirmed = floor.directory.credentials.get(credential.key)
-        if latest is None:
-            raise _rejected(floor, database, credential)
-        credential = latest
+    upstream, is_confirmed = None, False
+    try:
+        while True:
+            attempts = _Attempts(floor, database, credential, login)
+            async with _InTime(floor, database, deadline):
+                if upstream is None:
+                    upstream = await _dial(floor, database, attempts.begin)
+                    started = time.perf_counter()
+                accepted = await attempts.made_on(upstream)
+            if accepted is not None:
+                upstream.stages["auth"] = time.perf_counter() - started
+                return upstream, accepted
+            credential, is_confirmed = await _better(
+                floor, database, credential, deadline, is_confirmed=is_confirmed
+            )
+    except BaseException:
+        if upstream is not None:
+            upstream.close()
+        raise
 
 
-async def _try(
-    floor: Floor, database: Database, credential: Credential, upstream: Upstream, login: Login | None
-) -> Accepted | None:
-    """Try the passwords of one record; None: all were refused, or not worth sending."""
-    tries = ((credential.current, credential.made), (credential.previous, credential.previous_made))
-    for secret, made in tries:
-        if secret is None or (secret is credential.current and floor.has_expired(credential)):
-            continue
-        password = secret.get_secret_value()
-        if login is not None and login.is_hello:
-            command = login.command(credential.username, password)
-        else:
-            command = encode((b"AUTH", credential.username.encode(), password.encode()))
-        reply = await upstream.ask(command)
-        if not is_rejection(reply):
-            if secret is credential.current:
-                floor.vouch(database.name, credential)
-            # Another error is not about the password (loading data, say), and is the client's to see.
-            return Accepted(reply, secret, made)
-        floor.doubt(database.name, credential)
-    return None
+async def _better(
+    floor: Floor, database: Database, refused: Credential, deadline: float, *, is_confirmed: bool
+) -> tuple[Credential, bool]:
+    """What to try where a record was refused, and whether the rotator has sent that although it knew of the refusal.
+
+    Raises RejectedError where that was true of the record already, or the rotator does not answer.
+    """
+    latest = floor.directory.credentials.get(refused.key)
+    if latest != refused:
+        is_confirmed = False
+    elif is_confirmed:
+        raise _rejected(floor, database, refused)
+    else:
+        try:
+            async with asyncio.timeout_at(deadline):
+                with floor.news(refused, database.name) as answer:
+                    await answer
+        except TimeoutError as error:
+            raise _rejected(floor, database, refused) from error
+        latest, is_confirmed = floor.directory.credentials.get(refused.key), True
+    if latest is None:
+        raise _rejected(floor, database, refused)
+    return latest, is_confirmed
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    password: SecretStr
+    made: datetime | None
+    command: bytes = field(repr=False)
+
+
+class _Attempts:
+    """The passwords of one record, each tried if it is worth that when its turn comes."""
+
+    def __init__(self, floor: Floor, database: Database, credential: Credential, login: Login | None) -> None:
+        self._floor = floor
+        self._database = database
+        self._credential = credential
+        self._login = login
+        self._left = self._all()
+        self._under_way: _Attempt | None = None
+
+    def begin(self) -> bytes:
+        """The first one's command, which is sent without `made_on`; empty: none is worth that."""
+        self._under_way = next(self._left, None)
+        return self._under_way.command if self._under_way is not None else b""
+
+    async def made_on(self, upstream: Upstream) -> Accepted | None:
+        """Make those that are left; None: all were refused, or not worth making. Raises as `Upstream.ask`."""
+        if self._under_way is not None:
+            accepted = self._outcome(self._under_way, await upstream.answer())
+            if accepted is not None:
+                return accepted
+        for attempt in self._left:
+            accepted = self._outcome(attempt, await upstream.ask(attempt.command))
+            if accepted is not None:
+                return accepted
+        return None
+
+    def _all(self) -> Iterator[_Attempt]:
+        credential = self._credential
+        if not self._floor.has_expired(credential):
+            yield self._attempt(credential.current, credential.made)
+        if credential.previous is not None:
+            yield self._attempt(credential.previous, credential.previous_made)
+
+    def _attempt(self, secret: SecretStr, made: datetime | None) -> _Attempt:
+        username, password = self._credential.username, secret.get_secret_value()
+        if self._login is not None and self._login.is_hello:
+            return _Attempt(secret, made, self._login.command(username, password))
+        return _Attempt(secret, made, encode((b"AUTH", username.encode(), password.encode())))
+
+    def _outcome(self, attempt: _Attempt, reply: bytes) -> Accepted | None:
+        """What the reply to an attempt proves; None: a refusal."""
+        if is_rejection(reply):
+            self._floor.doubt(self._database.name, self._credential)
+            return None
+        if attempt.password is self._credential.current:
+            self._floor.vouch(self._database.name, self._credential)
+        # Another error is not about the password (loading data, say), and is the client's to see.
+        return Accepted(reply, attempt.password, attempt.made)
 
 
 def _rejected(floor: Floor, database: Database, credential: Credential) -> RejectedError:
@@ -194,15 +253,10 @@ async def working_password(
     if floor.is_vouched(database.name, credential):
         return credential.current.get_secret_value(), credential.made
     deadline = asyncio.get_running_loop().time() + floor.settings.connect_timeout
-    upstream = None
     try:
-        upstream = await connect(floor, database, deadline)
-        accepted = await log_in(floor, database, credential, upstream, login=None, deadline=deadline)
+        upstream, accepted = await log_in(floor, database, credential, deadline)
     except (UnreachableError, RejectedError):
         latest = floor.directory.credentials.get(credential.key, credential)
         return None if floor.has_expired(latest) else (latest.current.get_secret_value(), latest.made)
-    else:
-        return accepted.password.get_secret_value(), accepted.made
-    finally:
-        if upstream is not None:
-            upstream.close()
+    upstream.close()
+    return accepted.password.get_secret_value(), accepted.made

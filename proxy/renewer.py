@@ -10,7 +10,7 @@ from proxy.directory import Credential, Database
 from proxy.errors import RejectedError, UnreachableError
 from proxy.floor import Floor
 from proxy.interlude import Fence
-from proxy.login import ask, connect, log_in
+from proxy.login import ask, log_in
 from proxy.resp import encode
 from proxy.session import Session
 from proxy.tenure import advice
@@ -101,8 +101,7 @@ class Renewer:
         fence = Fence.new()
         upstream = None
         try:
-            upstream = await connect(self._floor, database, deadline)
-            await log_in(self._floor, database, credential, upstream, login=None, deadline=deadline)
+            upstream, _ = await log_in(self._floor, database, credential, deadline)
             reply = await ask(self._floor, database, upstream, fence.command, deadline)
         except (UnreachableError, RejectedError) as error:
             return str(error)

@@ -187,10 +187,8 @@ class Stay:
         if waited and has_hung_up(session.transport):  # who gave up meanwhile is no burden to the database
             session.transport.abort()
             return
-        deadline = self._deadline()
-        upstream = await connect(floor, self._database, deadline)
+        upstream, replies, commands = await self._connect(begin)
         try:
-            replies, commands = await self._log_in(begin, upstream, deadline)
             if session.ending or (session.has_left and not commands):
                 session.dismiss(session.ending)
             elif not session.leaving:
@@ -203,30 +201,31 @@ class Stay:
         finally:
             upstream.close()
 
-    async def _log_in(self, begin: Begin, upstream: Upstream, deadline: float) -> tuple[bytes, bytes]:
-        """Log in, where that is Valkeeper's to do; what the client is to be told then, and the database to be sent."""
-        floor, guest = self._floor, self._guest
+    async def _connect(self, begin: Begin) -> tuple[Upstream, bytes, bytes]:
+        """A connection, logged in where that is Valkeeper's to do; what the client is to be told then, and the database."""
+        floor, guest, database, deadline = self._floor, self._guest, self._database, self._deadline()
         credential = floor.directory.credential(begin.database, begin.user)
         replies, commands = b"", begin.raw
-        stages = dict(upstream.stages)
         if credential is not None:
-            started = time.perf_counter()
-            accepted = await log_in(
-                floor, self._database, credential, upstream, login=begin.login, deadline=deadline
-            )
-            stages["auth"] = time.perf_counter() - started
+            upstream, accepted = await log_in(floor, database, credential, deadline, login=begin.login)
             guest.logged_in(credential, accepted.made)
             self._session.end_if_retired()
             if begin.login is not None:
                 # Who has shared connections until now was answered long ago.
                 replies, commands = b"" if self._shares else accepted.reply, begin.rest
-        elif begin.login is not None and not guest.may_be_nobody:
-            login = begin.login.command(begin.user)
-            replies, commands = await ask(floor, self._database, upstream, login, deadline), begin.rest
-            if replies.startswith(b"-"):
-                self._session.turn_away("rejected", replies)
-        self._tally.connected(stages)
-        return replies, commands
+        else:
+            upstream = await connect(floor, database, deadline)
+            if begin.login is not None and not guest.may_be_nobody:
+                try:
+                    replies = await ask(floor, database, upstream, begin.login.command(begin.user), deadline)
+                except BaseException:
+                    upstream.close()
+                    raise
+                commands = begin.rest
+                if replies.startswith(b"-"):
+                    self._session.turn_away("rejected", replies)
+        self._tally.connected(upstream.stages)
+        return upstream, replies, commands
 
     async def _relay_until_closed(self, upstream: Upstream, replies: bytes, commands: bytes) -> None:
         session = self._session

@@ -25,9 +25,11 @@ class Connection(ssl.SSLObject):
 
     Attributes:
         offered: True where it offered the database to resume a session.
+        began: when the handshake did, by `time.perf_counter`.
     """
 
     offered = False
+    began = 0.0
 
     def getpeercert(self, binary_form: bool = False) -> None:
         """Nothing: uvloop asks each connection, to keep it. It is 2 KiB, and nobody reads it."""
@@ -67,6 +69,7 @@ class Context(ssl.SSLContext):
         connection = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
         assert isinstance(connection, Connection)  # noqa: S101 -- it is of `sslobject_class`
         connection.offered = session is not None
+        connection.began = time.perf_counter()
         return connection
 
     def keep(self, connection: Connection) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
@@ -14,11 +14,11 @@ from pydantic import SecretStr
 from discovery import model
 from proxy.directory import Tls
 from proxy.errors import ProtocolError, UnreachableError
-from proxy.keepalive import keep_alive
-from proxy.lookup import addresses
+from proxy.keepalive import keep_transport_alive
+from proxy.lookup import Address, addresses
 from proxy.resp import encode, reply_end
 from proxy.room import Receiver
-from proxy.tls import keep_session, tls_context
+from proxy.tls import Context, keep_session, tls_context
 
 __all__ = [
     "MAX_LOGIN_REPLY",
@@ -32,6 +32,8 @@ __all__ = [
 
 MAX_LOGIN_REPLY = 256 * 1024
 """Most bytes of an answer to a login: a HELLO lists the server's modules."""
+
+_HUNG_UP = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, EOFError)
 
 
 class LoginOutcome(StrEnum):
@@ -105,8 +107,23 @@ def is_rejection(reply: bytes) -> bool:
     return reply.startswith(b"-WRONGPASS")
 
 
-async def dial(host: str, port: int, tls: Tls | model.Tls, *, ca_file: str | None = None) -> "Upstream":
+async def dial(
+    host: str,
+    port: int,
+    tls: Tls | model.Tls,
+    *,
+    ca_file: str | None = None,
+    first: Callable[[], bytes] = bytes,
+) -> "Upstream":
     """Connect and check the certificate. The caller bounds the time.
+
+    Args:
+        host: name or address of the server.
+        port: its port.
+        tls: how its certificate is checked.
+        ca_file: trusted certificates where `tls` names none; None: the system's.
+        first: gives a command once the certificate is found good, or none. It travels with the end of the handshake, which
+            saves a packet, and the database one awakening; `Upstream.answer` gives its reply.
 
     Raises:
         UnreachableError: with a short cause as its message, such as `connection refused`.
@@ -114,11 +131,7 @@ async def dial(host: str, port: int, tls: Tls | model.Tls, *, ca_file: str | Non
     started = time.perf_counter()
     try:
         context = tls_context(tls.mode, tls.ca_file or ca_file)
-        sock = await _reach(host, port)
-        dialled = time.perf_counter()
-        _, upstream = await asyncio.get_running_loop().create_connection(
-            Upstream, sock=sock, ssl=context, server_hostname=tls.server_name or host
-        )
+        upstream = await _reach(await addresses(host, port), context, tls.server_name or host, first)
     except socket.gaierror as error:
         raise UnreachableError(f"its name does not resolve: {error.strerror}", reason="dns") from error
     except ConnectionRefusedError as error:
@@ -129,53 +142,61 @@ async def dial(host: str, port: int, tls: Tls | model.Tls, *, ca_file: str | Non
         ) from error
     except ssl.SSLError as error:
         raise UnreachableError(f"TLS failed: {error.reason}", reason="tls") from error
-    except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, EOFError) as error:
+    except _HUNG_UP as error:
         raise UnreachableError("it hung up during the TLS handshake", reason="tls") from error
     except OSError as error:
         raise UnreachableError(error.strerror or str(error), reason="network") from error
+    dialled = upstream.transport.get_extra_info("ssl_object").began
     upstream.stages = {"dial": dialled - started, "tls": time.perf_counter() - dialled}
     return upstream
 
 
-async def _reach(host: str, port: int) -> socket.socket:
-    """A TCP connection to the first of a host's addresses that takes it. Raises OSError."""
+async def _reach(
+    found: Sequence[Address], context: Context, name: str, first: Callable[[], bytes]
+) -> "Upstream":
+    """A connection to the first of a host's addresses that takes it. Raises OSError."""
     loop = asyncio.get_running_loop()
     refusal = OSError("its name has no address")
-    for family, kind, protocol, _, address in await addresses(host, port):
-        sock = socket.socket(family, kind, protocol)
+    for family, _, _, _, (address, port, *_) in found:
         try:
-            sock.setblocking(False)
-            keep_alive(sock)
-            await loop.sock_connect(sock, address)
-        except OSError as error:
-            sock.close()
-            refusal = error
-        except BaseException:
-            sock.close()
+            transport, upstream = await loop.create_connection(
+                lambda: Upstream(first), address, port, family=family, ssl=context, server_hostname=name
+            )
+        except (ssl.SSLError, *_HUNG_UP):  # there it is
             raise
+        except OSError as error:
+            refusal = error
         else:
-            return sock
+            keep_transport_alive(transport)
+            return upstream
     raise refusal
 
 
 class Upstream(Receiver):
     """A connection to a database while questions are asked one at a time; a relay takes its transport over.
 
+    Args:
+        first: gives what is sent at once.
+
     Attributes:
-        stages: how many seconds it took to be made: `dial` and `tls`.
+        stages: how many seconds it took to be made: `dial` and `tls`; and `auth`, where somebody logged in.
     """
 
     transport: asyncio.Transport
-    stages: Mapping[str, float]
+    stages: dict[str, float]
 
-    def __init__(self) -> None:
+    def __init__(self, first: Callable[[], bytes]) -> None:
         self.closed = False
+        self._first = first
         self._data = b""
         self._waiter: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
+        if command := self._first():
+            self.transport.write(command)
+        del self._first
 
     def data_received(self, data: bytes) -> None:
         """Collect the answer."""
@@ -194,6 +215,10 @@ class Upstream(Receiver):
             UnreachableError: the connection ended, or what came is no reply.
         """
         self.transport.write(command)
+        return await self.answer(most=most)
+
+    async def answer(self, *, most: int = MAX_LOGIN_REPLY) -> bytes:
+        """The whole reply to what was sent, byte for byte. Raises as `ask`."""
         while True:
             try:
                 end = reply_end(self._data)

@@ -1,7 +1,6 @@
 """The shared connections of one worker: a few for each database and user, dialled when they are needed."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -12,7 +11,7 @@ from proxy.directory import Credential, Database
 from proxy.errors import ClientError, HungUpError, RejectedError, UnreachableError
 from proxy.floor import Floor
 from proxy.handshake import Login
-from proxy.login import ask, connect, log_in, unreachable
+from proxy.login import ask, log_in, unreachable
 from proxy.resp import encode
 from proxy.retirement import is_retired
 from proxy.shared.commands import CommandTable, read_table
@@ -123,13 +122,9 @@ class Pool:
                 "look at it with: valkeeper users",
                 reason="rejected",
             )
-        upstream = await connect(floor, database, deadline)
-        started = time.perf_counter()
+        upstream, accepted = await log_in(floor, database, credential, deadline, login=self.login)
         try:
-            accepted = await log_in(
-                floor, database, credential, upstream, login=self.login, deadline=deadline
-            )
-            floor.tally(database.name).connected({**upstream.stages, "auth": time.perf_counter() - started})
+            floor.tally(database.name).connected(upstream.stages)
             if not self._knows_table:
                 self.table = await _table(floor, database, upstream, deadline)
                 self._knows_table = True
