@@ -14,7 +14,7 @@ from proxy.floor import Floor
 from proxy.handshake import Begin
 from proxy.keepalive import has_hung_up
 from proxy.liveness import stuck_at
-from proxy.login import ask, connect, log_in
+from proxy.login import Accepted, ask, connect, log_in
 from proxy.relay import Relay
 from proxy.relogin import Relogin
 from proxy.shared.pool import Pool, Pools
@@ -187,8 +187,19 @@ class Stay:
         if waited and has_hung_up(session.transport):  # who gave up meanwhile is no burden to the database
             session.transport.abort()
             return
-        upstream, replies, commands = await self._connect(begin)
+        deadline = self._deadline()
+        credential = floor.directory.credential(begin.database, begin.user)
+        accepted = None
+        if credential is None:
+            upstream = await connect(floor, self._database, deadline)
+        else:
+            upstream, accepted = await log_in(floor, self._database, credential, deadline, login=begin.login)
         try:
+            if credential is not None and accepted is not None:
+                self._guest.logged_in(credential, accepted.made)
+                session.end_if_retired()
+            replies, commands = await self._opening(begin, upstream, accepted, deadline)
+            self._tally.connected(upstream.stages)
             if session.ending or (session.has_left and not commands):
                 session.dismiss(session.ending)
             elif not session.leaving:
@@ -201,31 +212,20 @@ class Stay:
         finally:
             upstream.close()
 
-    async def _connect(self, begin: Begin) -> tuple[Upstream, bytes, bytes]:
-        """A connection, logged in where that is Valkeeper's to do; what the client is to be told then, and the database."""
-        floor, guest, database, deadline = self._floor, self._guest, self._database, self._deadline()
-        credential = floor.directory.credential(begin.database, begin.user)
-        replies, commands = b"", begin.raw
-        if credential is not None:
-            upstream, accepted = await log_in(floor, database, credential, deadline, login=begin.login)
-            guest.logged_in(credential, accepted.made)
-            self._session.end_if_retired()
-            if begin.login is not None:
-                # Who has shared connections until now was answered long ago.
-                replies, commands = b"" if self._shares else accepted.reply, begin.rest
-        else:
-            upstream = await connect(floor, database, deadline)
-            if begin.login is not None and not guest.may_be_nobody:
-                try:
-                    replies = await ask(floor, database, upstream, begin.login.command(begin.user), deadline)
-                except BaseException:
-                    upstream.close()
-                    raise
-                commands = begin.rest
-                if replies.startswith(b"-"):
-                    self._session.turn_away("rejected", replies)
-        self._tally.connected(upstream.stages)
-        return upstream, replies, commands
+    async def _opening(
+        self, begin: Begin, upstream: Upstream, accepted: Accepted | None, deadline: float
+    ) -> tuple[bytes, bytes]:
+        """What the client is to be told first, and the database to be sent; `accepted`: the login, if it was Valkeeper's."""
+        login = begin.login
+        if login is None or (accepted is None and self._guest.may_be_nobody):
+            return b"", begin.raw
+        if accepted is not None:
+            # Who has shared connections until now was answered long ago.
+            return b"" if self._shares else accepted.reply, begin.rest
+        reply = await ask(self._floor, self._database, upstream, login.command(begin.user), deadline)
+        if reply.startswith(b"-"):
+            self._session.turn_away("rejected", reply)
+        return reply, begin.rest
 
     async def _relay_until_closed(self, upstream: Upstream, replies: bytes, commands: bytes) -> None:
         session = self._session

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from discovery import model
 from proxy.directory import Tls
+from proxy.errors import UnreachableError
 from proxy.upstream import LoginOutcome, dial, login
 from tests.proxy.proxykit import free_port
 
@@ -103,6 +104,52 @@ async def test_a_connection_to_a_database_is_kept_alive(server):
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+    upstream.close()
+
+
+async def test_what_is_to_be_sent_first_is_answered_first(server):
+    upstream = await dial(
+        "localhost",
+        server.port,
+        Tls(ca_file=str(server.ca_file)),
+        first=lambda: b"AUTH app app-current\r\nECHO a\r\n",
+    )
+    assert await upstream.answer() == b"+OK\r\n"
+    assert await upstream.answer() == b"$1\r\na\r\n"
+    assert await upstream.ask(b"ECHO b\r\n") == b"$1\r\nb\r\n"
+    upstream.close()
+
+
+@pytest.mark.parametrize(
+    "tls", [{"ca_file": None}, {"server_name": "elsewhere"}], ids=["unknown issuer", "other name"]
+)
+async def test_nothing_is_asked_for_that_a_server_which_is_not_trusted_could_read(server, tls):
+    asked = []
+
+    def first():
+        asked.append("AUTH")
+        return b"AUTH app app-current\r\n"
+
+    with pytest.raises(UnreachableError, match="certificate is not trusted"):
+        await dial("localhost", server.port, Tls(**{"ca_file": str(server.ca_file)} | tls), first=first)
+    assert asked == []
+
+
+async def test_a_host_is_reached_by_the_first_of_its_addresses_that_takes_connections(server, monkeypatch):
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host, *rest, **options):
+        if host != "database.example":
+            return resolve(host, *rest, **options)
+        return [*resolve("127.0.0.3", *rest, **options), *resolve("127.0.0.1", *rest, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    tls = Tls(ca_file=str(server.ca_file), server_name="localhost")
+    upstream = await dial("database.example", server.port, tls, first=lambda: b"AUTH app app-current\r\n")
+    assert upstream.transport.get_extra_info("peername") == ("127.0.0.1", server.port)
+    assert await upstream.answer() == b"+OK\r\n"
+    assert upstream.stages.keys() == {"dial", "tls"}
+    assert min(upstream.stages.values()) > 0
     upstream.close()
 
 
