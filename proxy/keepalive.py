@@ -31,7 +31,7 @@ def keep_alive(sock: socket.socket) -> None:
 
 
 def keep_transport_alive(transport: asyncio.BaseTransport) -> None:
-    """The same for the connection of a transport."""
+    """The same for the connection of a transport, which is not closed."""
     stand_in = transport.get_extra_info("socket")
     # With uvloop's own call, each option would cost a socket object.
     sock = socket.socket(stand_in.family, stand_in.type, stand_in.proto, stand_in.fileno())

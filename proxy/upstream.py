@@ -159,7 +159,7 @@ async def _reach(
     refusal = OSError("its name has no address")
     for family, _, _, _, (address, port, *_) in found:
         try:
-            transport, upstream = await loop.create_connection(
+            _, upstream = await loop.create_connection(
                 lambda: Upstream(first), address, port, family=family, ssl=context, server_hostname=name
             )
         except (ssl.SSLError, *_HUNG_UP):  # there it is
@@ -167,7 +167,6 @@ async def _reach(
         except OSError as error:
             refusal = error
         else:
-            keep_transport_alive(transport)
             return upstream
     raise refusal
 
@@ -192,8 +191,9 @@ class Upstream(Receiver):
         self._waiter: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Keep the transport, and begin. By the time that whoever dialled hears of it, it may be gone again."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
+        keep_transport_alive(transport)
         if command := self._first():
             self.transport.write(command)
         del self._first

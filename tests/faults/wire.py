@@ -12,6 +12,7 @@ __all__ = ["Fault", "Wire"]
 
 _AT_ONCE = 65536
 _HANG_UP_SECONDS = 1.0  # that TLS may take to say goodbye
+_CLOSED = -1
 _NOW = struct.pack("ii", 1, 0)  # SO_LINGER: a reset in place of an end of file
 
 
@@ -142,18 +143,20 @@ class _Connection:
         for one in self.writers:
             sock = one.get_extra_info("socket")
             await _sent(sock)
-            if kind == "reset":
+            if kind == "reset" and sock.fileno() != _CLOSED:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOW)
                 one.transport.abort()
         raise _BrokenError
 
 
 async def _sent(sock):
-    """Wait until a TCP socket's peer has acknowledged everything.
+    """Wait until a TCP socket's peer has acknowledged everything, or it is closed.
 
     A reset drops what is still on its way, and where a socket is closed that is written to, there will be one.
     """
     while (  # noqa: ASYNC110 -- the kernel tells nobody
-        sock.family != socket.AF_UNIX and any(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4))
+        sock.family != socket.AF_UNIX
+        and sock.fileno() != _CLOSED
+        and any(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4))
     ):
         await asyncio.sleep(0)

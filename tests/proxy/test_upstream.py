@@ -1,17 +1,21 @@
 """What a try to log in proves, on a real server."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
+import struct
+import threading
 
 import pytest
+import uvloop
 from pydantic import SecretStr
 
 from discovery import model
 from proxy.directory import Tls
 from proxy.errors import UnreachableError
 from proxy.upstream import LoginOutcome, dial, login
-from tests.proxy.proxykit import free_port
+from tests.proxy.proxykit import PATIENCE, free_port
 
 
 async def attempt(server, username="app", password="app-current", **changes):
@@ -133,6 +137,48 @@ async def test_nothing_is_asked_for_that_a_server_which_is_not_trusted_could_rea
     with pytest.raises(UnreachableError, match="certificate is not trusted"):
         await dial("localhost", server.port, Tls(**{"ca_file": str(server.ca_file)} | tls), first=first)
     assert asked == []
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_server_that_resets_the_connection_at_once_is_said_to_have_hung_up(server, new_loop):
+    """The certificate is good, and the connection gone before whoever dialled hears of it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server.folder / "cert.pem", server.folder / "key.pem")
+    asked, reset = threading.Event(), threading.Event()
+
+    def serve():
+        sock, _ = listening.accept()
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        incoming.write(sock.recv(4096))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+        sock.sendall(outgoing.read())
+        asked.wait(PATIENCE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+        reset.set()
+
+    def first():
+        asked.set()
+        assert reset.wait(PATIENCE)
+        return b"AUTH app app-current\r\n"
+
+    async def ask():
+        upstream = await dial(
+            "localhost", listening.getsockname()[1], Tls(ca_file=str(server.ca_file)), first=first
+        )
+        with pytest.raises(UnreachableError, match="it hung up before it answered"):
+            await upstream.answer()
+        upstream.close()
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        asyncio.Runner(loop_factory=new_loop) as runner,
+    ):
+        threading.Thread(target=serve, daemon=True).start()
+        runner.run(ask())
+    assert reset.is_set()
 
 
 async def test_a_host_is_reached_by_the_first_of_its_addresses_that_takes_connections(server, monkeypatch):
