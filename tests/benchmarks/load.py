@@ -10,6 +10,7 @@ from pathlib import Path
 from proxy.resp import encode
 from tests.benchmarks.arena import PASSWORD, TARGETS, USER
 from tests.benchmarks.cases import Connecting, Idling, Traffic
+from tests.proxy.proxykit import eventually
 
 __all__ = ["measure"]
 
@@ -59,8 +60,11 @@ def _(case: Idling, arena, name, running, share):
         processes = fresh.processes()
         if not processes:
             return {}
-        for sock in _connected(fresh.port, _WARM_UP):
+        warm = _connected(fresh.port, _WARM_UP)
+        most = _descriptors(processes) - _WARM_UP
+        for sock in warm:
             sock.close()
+        eventually(lambda: _descriptors(processes) <= most, what="the end of the first connections")
         number = max(int(case.connections * share), 1)
         before = _pss(processes)
         opened = _connected(fresh.port, number)
@@ -121,6 +125,10 @@ def _cpu_seconds(processes):
 def _stat(pid):
     """The fields of proc_pid_stat(5) from the third on."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _descriptors(processes):
+    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in processes)
 
 
 def _pss(processes):
