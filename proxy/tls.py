@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from proxy import resumption
 from proxy.errors import UnreachableError
 
 __all__ = ["Connection", "Context", "keep_session", "tls_context"]
@@ -26,9 +27,11 @@ class Connection(ssl.SSLObject):
     Attributes:
         offered: True where it offered the database to resume a session.
         began: when the handshake did, by `time.perf_counter`.
+        address: where OpenSSL has it; see `Resumption`.
     """
 
     offered = False
+    address = 0
     began = 0.0
 
     def getpeercert(self, binary_form: bool = False) -> None:
@@ -37,7 +40,7 @@ class Connection(ssl.SSLObject):
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    session: ssl.SSLSession | None  # None: there was one, and the database would not resume it
+    session: object | None  # None: there was one, and the database would not resume it
     until: float
 
 
@@ -45,6 +48,7 @@ class Context(ssl.SSLContext):
     """A client's context that resumes sessions, by the name that the certificate was checked against.
 
     Attributes:
+        resumption: how sessions are taken and offered.
         clock: seconds that only grow.
     """
 
@@ -52,6 +56,7 @@ class Context(ssl.SSLContext):
     clock: Callable[[], float] = staticmethod(time.monotonic)
 
     def __init__(self, protocol: int) -> None:  # noqa: ARG002 -- __new__ has taken it
+        self.resumption = resumption.best()
         self._kept: dict[str | bytes | None, _Kept] = {}
 
     def wrap_bio(
@@ -63,12 +68,13 @@ class Context(ssl.SSLContext):
         session: ssl.SSLSession | None = None,
     ) -> Connection:
         """As of every context, with a session where one is kept for this name."""
-        kept = self._kept.get(server_hostname)
-        if session is None and kept is not None and self.clock() < kept.until:
-            session = kept.session
         connection = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
         assert isinstance(connection, Connection)  # noqa: S101 -- it is of `sslobject_class`
-        connection.offered = session is not None
+        connection.address = self.resumption.newest()
+        kept = self._kept.get(server_hostname)
+        if session is None and kept is not None and kept.session is not None and self.clock() < kept.until:
+            self.resumption.offer(connection, connection.address, kept.session)
+            connection.offered = True
         connection.began = time.perf_counter()
         return connection
 
@@ -80,8 +86,8 @@ class Context(ssl.SSLContext):
         now = self.clock()
         kept = self._kept.get(connection.server_hostname)
         if kept is None or kept.until <= now:
-            # It costs as much as a quarter of a handshake to look at one.
-            self._kept[connection.server_hostname] = _Kept(connection.session, now + _SERVES_SECONDS)
+            session = self.resumption.take(connection, connection.address)
+            self._kept[connection.server_hostname] = _Kept(session, now + _SERVES_SECONDS)
         elif connection.offered and not connection.session_reused:
             self._kept[connection.server_hostname] = _Kept(None, kept.until)
 

@@ -8,6 +8,7 @@ import ssl
 import pytest
 import trustme
 
+from proxy import resumption
 from proxy.directory import Tls
 from proxy.errors import UnreachableError
 from proxy.resp import encode
@@ -15,6 +16,12 @@ from proxy.tls import tls_context
 from proxy.upstream import dial
 
 LOGIN = encode((b"AUTH", b"app", b"app-current"))
+
+
+@pytest.fixture(autouse=True, params=[resumption.ByOpenSsl, resumption.ByPython])
+def way(request, monkeypatch):
+    """How sessions are taken and offered."""
+    monkeypatch.setattr("proxy.resumption.best", request.param)
 
 
 @pytest.fixture
