@@ -35,6 +35,7 @@ class DatabaseSide(Hearer):
         self._client = relay.client
         self._latest: bytes | None = b""  # what came last; None: too much to be kept
         self._heard_at = 0  # of `from_client`, when that came
+        self._all = b""  # as long as it is short
 
     @property
     def told_why(self) -> bool:
@@ -49,17 +50,28 @@ class DatabaseSide(Hearer):
     @property
     def owes_reply(self) -> bool:
         """True where an answer is surely missing, and an error fits in its place."""
-        return self.unanswered and _is_whole(self._latest)
+        return self.unanswered and self._latest is not None and _kinds(self._latest) is not None
+
+    @property
+    def has_answered(self) -> bool:
+        """True where all that the client sent is answered beyond doubt, and that was not much."""
+        relay, scanner = self._relay, self._relay.scanner
+        if len(self._all) != relay.from_database or scanner.mode.answered_often or not scanner.at_boundary:
+            return False
+        kinds = _kinds(self._all)
+        return kinds is not None and len(kinds) == scanner.commands and b">" not in kinds
 
     @property
     def pushes(self) -> bool:
         """True where the latest message came as a push, so the client has switched to RESP3."""
-        return (self._latest or b"").startswith(b">") and _is_whole(self._latest)
+        return (_kinds(self._latest or b"") or b"").startswith(b">")
 
     def data_received(self, data: bytes) -> None:
         """Pass it on."""
         relay = self._relay
         relay.from_database += len(data)
+        if relay.from_database <= _SHORT:
+            self._all += data
         self._latest = data if len(data) <= _SHORT else None
         self._heard_at = relay.from_client
         self._client.write(data)
@@ -91,16 +103,18 @@ class DatabaseSide(Hearer):
             self.data_received(data)
 
 
-def _is_whole(replies: bytes | None) -> bool:
-    """Whether these are whole replies, by all appearance."""
-    if replies is None:
-        return False
-    at: int | None = 0
+def _kinds(replies: bytes) -> bytes | None:
+    """The first byte of each of these replies; None: they are not whole, by all appearance."""
+    kinds, at = bytearray(), 0
     with contextlib.suppress(ProtocolError):
-        while at is not None and at < len(replies):
-            at = reply_end(replies, at)
-        return at == len(replies)
-    return False
+        while at < len(replies):
+            end = reply_end(replies, at)
+            if end is None:
+                return None
+            kinds.append(replies[at])
+            at = end
+        return bytes(kinds)
+    return None
 
 
 class LastReplies(DatabaseSide):

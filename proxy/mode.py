@@ -5,7 +5,9 @@ __all__ = ["BLOCKING", "LOOKED_AT", "Mode"]
 _QUIT, _RESET = b"QUIT", b"RESET"
 _ENDING = frozenset((_QUIT, b"SHUTDOWN", b"POST", b"HOST:"))  # to which Redis answers by hanging up
 _SUBSCRIBING = frozenset((b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE"))
+_UNSUBSCRIBING = frozenset((b"UNSUBSCRIBE", b"PUNSUBSCRIBE", b"SUNSUBSCRIBE"))
 _REPLICATING = frozenset((b"SYNC", b"PSYNC"))
+_ANSWERED_OFTEN = _SUBSCRIBING | _UNSUBSCRIBING | _REPLICATING | {b"MONITOR"}
 _TRANSACTIONS = frozenset((b"MULTI", b"EXEC", b"DISCARD"))
 
 _CLEARING = frozenset((b"DISCARD", _RESET))
@@ -16,15 +18,7 @@ _HARMLESS = frozenset(
     b"ID INFO LIST GETNAME SETINFO GETREDIR TRACKINGINFO KILL UNBLOCK PAUSE UNPAUSE HELP".split()
 )
 
-LOOKED_AT = (
-    _ENDING
-    | _SUBSCRIBING
-    | _REPLICATING
-    | _TRANSACTIONS
-    | _WATCHING
-    | _LASTING
-    | {_RESET, b"MONITOR", b"ASKING"}
-)
+LOOKED_AT = _ENDING | _ANSWERED_OFTEN | _TRANSACTIONS | _WATCHING | _LASTING | {_RESET, b"ASKING"}
 """The commands that `Mode.note` has to be told of; `note_client` is for CLIENT."""
 
 BLOCKING = frozenset(
@@ -45,6 +39,7 @@ class Mode:
         monitors: the same for MONITOR.
         replicates: True once it has said SYNC or PSYNC, after which Redis hangs up on a command that has a reply.
         silenced: True where the database was told to answer nothing (CLIENT REPLY OFF).
+        answered_often: True once it has said anything that may have more than one reply.
         was_reset: True once it has said RESET, after which nobody is logged in until the next AUTH.
         own_at: number of the latest command that only a connection of its own can serve.
     """
@@ -54,6 +49,7 @@ class Mode:
         "_in_transaction",
         "_lasting",
         "_watches",
+        "answered_often",
         "has_quit",
         "may_end",
         "monitors",
@@ -70,6 +66,7 @@ class Mode:
         self.subscribed = False
         self.monitors = False
         self.replicates = False
+        self.answered_often = False
         self.was_reset = False
         self._in_transaction = False
         self.silenced = False
@@ -102,6 +99,7 @@ class Mode:
             number: how many commands have passed with this one.
         """
         self.own_at = number
+        self.answered_often = self.answered_often or name in _ANSWERED_OFTEN
         if name in _LASTING or (name in _BARE and count > 1):
             self._lasting = True
         if name in _WATCHING:

@@ -296,7 +296,11 @@ class Relay:
             self._finish_after_client()
 
     def _finish_after_client(self) -> None:
-        if self._eof and has_hung_up(self.client):
+        if self._eof and not (self.finishing or self._interlude) and self._database_side.has_answered:
+            self.finishing = True
+            self.database.set_protocol(Unheard(self))
+            self.database.abort()  # as most end who come for a command or two: a QUIT would cost the database a turn
+        elif self._eof and has_hung_up(self.client):
             self.client.abort()  # nobody reads what is still to be answered
         else:
             self._finish(b"", patience_over(self.scanner))

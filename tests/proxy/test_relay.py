@@ -1,6 +1,7 @@
 """Bytes through the real proxy: any size, any order, any end."""
 
 import os
+import socket
 import threading
 
 import pytest
@@ -219,3 +220,99 @@ async def test_an_error_about_the_database_never_ends_up_inside_a_reply(commands
     side._ssl = None
     side.connection_lost(None)
     assert client.written == b"".join(replies) + (LostError("orders").reply if told else b"")
+
+
+class Database(Nobody):
+    """The database's end; `hung_up`: on it, without another word."""
+
+    hung_up = False
+
+    def abort(self):
+        self.hung_up = True
+
+
+class Client(Nobody):
+    """Has a socket of which the other end is open."""
+
+    def __init__(self, sock):
+        super().__init__()
+        self._socket = sock
+
+    def get_extra_info(self, _name):
+        return self._socket
+
+
+@pytest.fixture
+def client():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield Client(ours)
+
+
+def ended_with(client, commands, replies):
+    """The database's end, after a client that said this, and was told that, has said that no more will come."""
+    database = Database()
+    relay = Relay(client, database, LostError("orders"), lambda _: None, lambda: None)
+    relay.start(b"", commands, eof=False)
+    for reply in replies:
+        relay._database_side.data_received(reply)
+    relay.client_eof()
+    assert relay.finishing
+    if relay._timer is not None:
+        relay._timer.cancel()
+    return database
+
+
+@pytest.mark.parametrize(
+    ("commands", "replies"),
+    [
+        (b"", []),
+        (b"PING\r\n", [b"+PONG\r\n"]),
+        (b"\r\nPING\r\n*0\r\n", [b"+PONG\r\n"]),
+        (encode((b"GET", b"k")), [b"$5\r\nh", b"ello\r\n"]),
+        (encode((b"GET", b"k")) * 3, [b"$1\r\nv\r\n", b"$-1\r\n-ERR no\r\n"]),
+        (b"MULTI\r\nGET k\r\nEXEC\r\n", [b"+OK\r\n+QUEUED\r\n*1\r\n$1\r\nv\r\n"]),
+        (b"HGETALL k\r\n", [b"|1\r\n+ttl\r\n:1\r\n%1\r\n+a\r\n_\r\n"]),
+        (b"SELECT 1\r\nPING\r\n*2\r\n$4\r\nEC", [b"+OK\r\n+PONG\r\n"]),
+    ],
+)
+async def test_who_was_answered_leaves_without_a_word(client, commands, replies):
+    database = ended_with(client, commands, replies)
+    assert database.hung_up
+    assert database.written == commands.removesuffix(b"*2\r\n$4\r\nEC")
+
+
+@pytest.mark.parametrize(
+    ("commands", "replies"),
+    [
+        (b"PING\r\n", []),
+        (b"PING\r\nPING\r\n", [b"+PONG\r\n"]),
+        (b"GET k\r\n", [b"$5\r\nhell"]),
+        (b"GET k\r\n", [b"nonsense\r\n"]),
+        (b"GET k\r\n", [b"$600\r\n" + b"x" * 600 + b"\r\n"]),
+        (b"GET k\r\n" * 2, [b"$600\r\n" + b"x" * 600 + b"\r\n", b"$1\r\nx\r\n"]),
+        # As many replies as commands, of which the last is not answered.
+        (b"SUBSCRIBE a b\r\nPING\r\n", [b"*3\r\n+subscribe\r\n+a\r\n:1\r\n*3\r\n+subscribe\r\n+b\r\n:1\r\n"]),
+        (b"UNSUBSCRIBE a b\r\nPING\r\n", [b"*3\r\n+x\r\n+a\r\n:1\r\n*3\r\n+x\r\n+b\r\n:1\r\n"]),
+        (b"punsubscribe a b\r\nPING\r\n", [b"*3\r\n+x\r\n+a\r\n:1\r\n*3\r\n+x\r\n+b\r\n:1\r\n"]),
+        (b"MONITOR\r\nPING\r\n", [b"+OK\r\n+1 [0 a] PING\r\n"]),
+        (b"CLIENT TRACKING on\r\nGET k\r\n", [b"+OK\r\n>2\r\n+invalidate\r\n*1\r\n+k\r\n"]),
+        (b"CLIENT REPLY SKIP\r\nGET k\r\nPING\r\n", [b"+PONG\r\n"]),
+        (b"PING\r\n*2\r\n$4\r\nECHO\r\n$5\r\nhe", [b"+PONG\r\n"]),
+    ],
+)
+async def test_who_may_still_be_answered_waits_for_it(client, commands, replies):
+    database = ended_with(client, commands, replies)
+    assert not database.hung_up
+    at_boundary = not commands.endswith(b"he")
+    assert database.written == commands + (encode((b"QUIT",)) if at_boundary else b"")
+
+
+async def test_who_is_answered_during_an_interlude_waits_for_its_end(client):
+    database = Database()
+    relay = Relay(client, database, LostError("orders"), lambda _: None, lambda: None)
+    relay.start(b"", b"", eof=False)
+    assert relay.interlude(encode((b"AUTH", b"app", b"x")), lambda _: None) is None
+    relay.client_eof()
+    assert not database.hung_up
+    relay._timer.cancel()
