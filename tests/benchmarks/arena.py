@@ -39,7 +39,7 @@ class Running:
     Attributes:
         port: where, on 127.0.0.1.
         options: what redis-benchmark has to be told besides.
-        processes: gives the ids of its processes; none: the database itself is the target.
+        processes: gives the ids of its processes, the parent's first; none: the database itself is the target.
     """
 
     port: int

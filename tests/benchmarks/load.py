@@ -5,11 +5,13 @@ import functools
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 from proxy.resp import encode
 from tests.benchmarks.arena import PASSWORD, TARGETS, USER
-from tests.benchmarks.cases import Connecting, Idling, Traffic
+from tests.benchmarks.cases import Connecting, Idling, Traffic, Workers
+from tests.benchmarks.quota import ImpossibleError, limited
 from tests.proxy.proxykit import eventually
 
 __all__ = ["measure"]
@@ -45,6 +47,20 @@ def _(case: Traffic, arena, name, running, share):
         running, case.requests, share, case.connections, "-t", case.command,
         "-P", str(case.pipeline), "-d", str(case.size),
     )  # fmt: skip
+
+
+@measure.register
+def _(case: Workers, arena, name, running, share):
+    of_traffic = measure.dispatch(Traffic)
+    if case.cores is None:
+        return of_traffic(case, arena, name, running, share)
+    _, *workers = running.processes()
+    try:
+        with limited(workers, case.cores):
+            return of_traffic(case, arena, name, running, share)
+    except ImpossibleError as error:
+        sys.stderr.write(f"\n{case.name} is not measured: {error}\n")
+        return {}
 
 
 @measure.register

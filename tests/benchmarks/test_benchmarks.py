@@ -1,14 +1,18 @@
 """The benchmarks run, on what `make test` has: no figure is judged here, and no peer is needed."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests.benchmarks.cases import CASES, QUICK, Goal, Workers, chosen
 from tests.benchmarks.contest import run
+from tests.benchmarks.quota import ImpossibleError, limited
 from tests.benchmarks.table import Row, as_json, as_text
 
-SHORT = "c1-p1-64B-get c50-p16-16KiB-set c1-p1-8MiB-get connect idle workers"
+SHORT = "c1-p1-64B-get c50-p16-16KiB-set c1-p1-8MiB-get connect idle workers workers-limited"
 
 
 def test_every_kind_of_case_gives_its_figures():
@@ -18,7 +22,9 @@ def test_every_kind_of_case_gives_its_figures():
     for name in SHORT.split():
         for metric in CASES[name].metrics:
             measured = figures[name, metric]
-            proxies_only = metric in {"PSS KiB", "CPU s/100k"} or name == "workers"
+            if name == "workers-limited" and not measured:
+                continue  # no control groups here, as was said
+            proxies_only = metric in {"PSS KiB", "CPU s/100k"} or name.startswith("workers")
             assert set(measured) == ({"valkeeper"} if proxies_only else {"direct", "valkeeper"}), (
                 name,
                 metric,
@@ -33,6 +39,24 @@ def test_every_kind_of_case_gives_its_figures():
     assert all(name in text for name in SHORT.split())
     assert "≤ 48" in text
     assert json.loads(json.dumps(as_json(rows)))[0]["case"] == "c1-p1-64B-get"
+
+
+def test_a_process_gets_no_more_than_its_part_of_a_core():
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            with limited([busy.pid], 0.2):
+                before = Path(f"/proc/{busy.pid}/cgroup").read_text()
+                assert f"valkeeper-{busy.pid}" in before
+            assert f"valkeeper-{busy.pid}" not in Path(f"/proc/{busy.pid}/cgroup").read_text()
+        except ImpossibleError as error:
+            pytest.skip(str(error))
+        finally:
+            busy.kill()
+
+
+def test_what_cannot_be_limited_is_named():
+    with pytest.raises(ImpossibleError), limited([2**30], 0.2):
+        pytest.fail("there is no such process")
 
 
 def row(goal, **rounds):
