@@ -8,6 +8,7 @@ What Redis surely refuses, and hangs up behind, passes for Redis to refuse. What
 
 import re
 
+from proxy import short_frames
 from proxy.errors import EndlessLineError, LimitError, ProtocolError, UnfollowedError
 from proxy.mode import LOOKED_AT, Mode
 from proxy.resp import MAX_LINE, Command, integer, line_end, parse
@@ -32,31 +33,18 @@ _READ = {  # whose arguments matter, if they are from so many to so many, the na
 _NOTED = LOOKED_AT | frozenset(_READ)
 _HEAD = 64  # bytes in which the first two arguments of a SCRIPT DEBUG begin
 _COUNTS = {b"*%d" % count: count for count in range(64)}
-_FEW = range(1, 64)  # arguments of a command of which the beginning is remembered
 _LENGTHS = {b"$%d" % length: length for length in range(1024)}
 
-_SHORTEST = len(b"*1\r\n$1\r\n")
-_LONGEST = len(b"*%d\r\n$%d\r\n" % (_FEW[-1], _LONGEST_NAME)) + _LONGEST_NAME + len(b"\r\n")
-_LINE = len(b"$536870912\r")
-_HEADER = re.compile(rb"\$(0|[1-9][0-9]{0,8})\r")
-_SHORT = {b"$%d\r" % length: len(b"$%d\r\n\r\n" % length) + length for length in range(100)}
-"""How many bytes an argument takes that begins like this, as most do."""
 
-_MOST_HEADS = 4096  # clients can make up names, but not take memory by it
-_plain_heads: dict[bytes, tuple[int, bytes]] = {}
-"""What commands begin with, up to their names, of which nothing is noted: how many arguments follow, and the name.
-
-They are followed three times as fast as others, and there are few of them: `*2\r\n$3\r\nGET\r\n` is one.
-"""
+def _plain_name(length: int) -> bytes:
+    """Matches the names of this length of which nothing is noted."""
+    noted = b"|".join(name for name in sorted(_NOTED) if len(name) == length)
+    return (b"(?!(?i:%b))" % noted if noted else b"") + rb"[^\0\r]{%d}" % length
 
 
-def _remember(head: bytes, count: int, name: bytes) -> None:
-    if head in _plain_heads:  # what came of its arguments, or follows them, could not be looked up
-        return
-    if head == b"*%d\r\n$%d\r\n%b\r\n" % (count, len(name), name) and b"\r" not in name and count in _FEW:
-        if len(_plain_heads) >= _MOST_HEADS:
-            _plain_heads.clear()
-        _plain_heads[head] = (count - 1, name)
+_NAME = short_frames.bulk(range(1, _LONGEST_NAME + 1), _plain_name)
+_PLAIN = short_frames.run(short_frames.command(_NAME))
+_OPENING = re.compile(short_frames.opening(_NAME), re.DOTALL)
 
 
 class CommandScanner:
@@ -71,19 +59,19 @@ class CommandScanner:
         refusal: why what it stopped at must not pass, and `found` stands for nothing.
         stopped: True where everything is held back: at `found`, or since `stop`.
         mode: what the commands let through have made of the connection.
-        last_name: the name of the latest command, as sent, where it has at most 16 bytes.
         lost: True once the bytes are not RESP, or no longer read as such. From there on they pass unseen.
     """
 
     __slots__ = (
         "_args",
+        "_called",
         "_from",
         "_held",
+        "_latest",
         "_skip",
         "_strict",
         "commands",
         "found",
-        "last_name",
         "lost",
         "mode",
         "refusal",
@@ -97,7 +85,8 @@ class CommandScanner:
         self.refusal: UnfollowedError | None = None
         self.stopped = False
         self.mode = Mode()
-        self.last_name = b""
+        self._called: bytes | None = b""  # the latest command's; None: see `_latest`
+        self._latest = b""  # the latest short one
         self.lost = False
         self._held = b""  # arrived and neither passed on nor dropped, from `_from` on
         self._from = 0
@@ -108,6 +97,11 @@ class CommandScanner:
     def at_boundary(self) -> bool:
         """True where all that was let through is whole commands."""
         return not (self._skip or self._args or self.lost)
+
+    @property
+    def last_name(self) -> bytes:
+        """The name of the latest command, as sent, where it has at most 16 bytes."""
+        return self._latest.split(b"\r\n", 3)[2] if self._called is None else self._called
 
     @property
     def held(self) -> int:
@@ -157,25 +151,19 @@ class CommandScanner:
         return end
 
     def _plain(self, data: bytes, at: int) -> int:
-        """Past the whole commands that follow of which the beginnings are known, and are about nothing."""
-        find, short, end, name = data.find, _SHORT.get, len(data), self.last_name
-        while at < end:
-            place = find(b"\r\n", at + _SHORTEST, at + _LONGEST) + 2
-            left, called = _plain_heads.get(data[at:place], (-1, b""))
-            while left > 0:
-                size = short(data[place : place + 4]) or short(data[place : place + 3])
-                if size is None:
-                    header = _HEADER.match(data, place, place + _LINE)
-                    if header is None:
-                        break
-                    size = header.end() - place + int(header[1]) + 3
-                place += size
-                left -= 1
-            if left or place > end:
-                break
-            at, name = place, called
+        """Past the whole commands that follow which are short, and about nothing."""
+        found = _PLAIN.findall(data, at)
+        if not found[-1]:
+            found.pop()
+        if found:
+            self._latest, self._called = found[-1], None
+            self.commands += len(found)
+            at += len(b"".join(found))
+        if at < len(data) and (opening := _OPENING.match(data, at)) is not None:
+            self._latest, self._called = opening[0], None
             self.commands += 1
-        self.last_name = name
+            self._skip = int(opening[1]) + 2
+            at = opening.end()
         return at
 
     def take(self) -> bytes:
@@ -240,19 +228,16 @@ class CommandScanner:
             length = _length(data[name_at:line])
         start = line + 2
         if length <= _LONGEST_NAME:
-            self.last_name = name = data[start : start + length]
+            self._called = name = data[start : start + length]
             if len(name) < length:
                 return -1
         else:
-            self.last_name = b""
+            self._called = b""
             name = data[start : start + _LONGEST_NAME]
             if len(name) < _LONGEST_NAME:
                 return -1
-        if name.upper() in _NOTED or b"\0" in name:
-            if not self._note(data, at, name.upper(), count):
-                return -1
-        elif length <= _LONGEST_NAME:
-            _remember(data[at : start + length + 2], count, name)
+        if (name.upper() in _NOTED or b"\0" in name) and not self._note(data, at, name.upper(), count):
+            return -1
         self.commands += 1
         self._args = count - 1
         self._skip = length + 2
@@ -329,7 +314,7 @@ class CommandScanner:
         command = parse(data, at)
         if command is None:
             return -1
-        self.last_name = name = command.name
+        self._called = name = command.name
         if (name in _NOTED or b"\0" in name) and not self._note(data, at, name, len(command.args)):
             return -1
         self.commands += bool(command.args)

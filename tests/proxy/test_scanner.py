@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.resp import encode
-from proxy.scanner import CommandScanner, _plain_heads
+from proxy.scanner import _NOTED, _OPENING, _PLAIN, CommandScanner
 from tests.proxy.scripts import ways_to_cut
 
 GET = encode((b"GET", b"k"))
@@ -183,13 +183,25 @@ def test_a_name_of_nothing_is_a_name_known_or_not():
         assert scanner.last_name == b""
 
 
-def test_what_is_remembered_of_commands_is_bounded():
+@pytest.mark.parametrize("name", sorted(_NOTED))
+@pytest.mark.parametrize("spelt", [bytes.upper, bytes.lower, bytes.title])
+def test_what_is_noted_is_never_passed_over(name, spelt):
+    for count in range(5):
+        args = (spelt(name), *(b"x",) * count)
+        assert _PLAIN.findall(encode(args)) == [b""]
+        assert _OPENING.match(encode((*args, b"x" * 100))) is None
+        nearly = encode((spelt(name)[:-1], *args[1:]))
+        assert _PLAIN.findall(nearly) == [nearly]
+
+
+@pytest.mark.parametrize("name", [b"GET", b"get", b"json.get", b"a\r\nb", b"\xff", b"x" * 16])
+def test_the_name_of_the_latest_command_is_known(name):
     scanner = CommandScanner()
-    for number in range(5000):
-        command = encode((b"MADE-UP-%d" % number, b"x"))
-        assert scanner.feed(command * 2) == command * 2
-    assert (scanner.commands, scanner.last_name) == (10_000, b"MADE-UP-4999")
-    assert len(_plain_heads) <= 4096
+    for args in ((name,), (name, b"k"), (name, b"x" * 100), (name, *[b"k"] * 6)):
+        scanner.feed(encode((b"ECHO", b"x")) + encode(args) + b"*2\r\n")
+        assert scanner.last_name == name
+        scanner.feed(b"$4\r\nECHO\r\n$1\r\nx\r\n")
+        assert scanner.last_name == b"ECHO"
 
 
 COMMAND = st.one_of(
