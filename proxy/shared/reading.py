@@ -3,8 +3,12 @@
 Not by hiredis: it makes room for as many elements as are announced before any has come, 16 GiB for `*2147483647`.
 """
 
+import functools
+import re
+from itertools import takewhile
 from typing import NamedTuple
 
+from proxy import short_frames
 from proxy.errors import LimitError, ProtocolError
 from proxy.resp import parse
 from proxy.shared.commands import CommandTable
@@ -22,6 +26,7 @@ _LINE = 1 + len(str(LARGE)) + 2  # bytes of the longest header
 _SHORTEST_HEAD = len(b"*1\r\n$1\r\n")
 _NUMBERS = {b"%d" % number: number for number in range(1025)}
 """The numbers that occur, by the only way in which clients write them."""
+_TYPICAL = 128  # bytes of a short command
 
 
 class Read(NamedTuple):
@@ -37,10 +42,14 @@ def read(data: bytes, table: CommandTable, most: int) -> Read:
 
     Only what is written as every client library writes it is shared: nothing that the database could read in another way.
     """
-    # Every command of every client comes by here, so what can be looked up is: 1.0 us for a GET, 1.4 for a SET.
+    # Every command of every client comes by here, so what can be looked up is: 1.4 us for a GET, 0.6 for each of 16.
     heads, numbers, find = table.heads, _NUMBERS, data.find
     at, count, end = 0, 0, len(data)
     while count < most and at < end:
+        if count and (short := _short(data, at, table, most - count)):
+            count += len(short)
+            at += len(b"".join(short))
+            continue
         place = find(b"\r\n", at + _SHORTEST_HEAD) + 2
         left = heads.get(data[at:place])  # the arguments behind a name that is known to be shared
         if left is None:
@@ -59,6 +68,26 @@ def read(data: bytes, table: CommandTable, most: int) -> Read:
         at = place
         count += 1
     return Read(at, count, "")
+
+
+def _short(data: bytes, at: int, table: CommandTable, most: int) -> list[bytes]:
+    """The short commands from `at` on, as far as they begin like others that were shared, and so many at most."""
+    pairs = _run().findall(data, at, at + most * _TYPICAL)
+    if not pairs[-1][0]:
+        pairs.pop()
+    if len(pairs) > most:
+        del pairs[most:]
+    known = table.heads
+    if not {head for _, head in pairs} <= known.keys():
+        pairs = list(takewhile(lambda pair: pair[1] in known, pairs))
+    return [command for command, _ in pairs]
+
+
+@functools.cache
+def _run() -> re.Pattern[bytes]:
+    """Made when it is needed: that takes 10 ms, and most have no use for it."""
+    name = short_frames.bulk(range(1, 17), rb"[^\r]{%d}".__mod__)
+    return short_frames.run(short_frames.command(name), short_frames.COMMAND_HEAD)
 
 
 def _head(data: bytes, at: int, table: CommandTable) -> tuple[int, int, str]:

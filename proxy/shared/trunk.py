@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import repeat
 from typing import Protocol
 
+from proxy import short_frames
 from proxy.errors import ProtocolError
 from proxy.last_bytes import Hearer
 from proxy.liveness import stuck_at
@@ -24,6 +25,7 @@ _STALLS = 10  # and how often it may be looked at meanwhile
 
 _BULK, _PUSH = b"$>"
 _LINES = frozenset(b"+-:")
+_SHORT = short_frames.run(b"(?:" + short_frames.bulk() + rb"|[-+:][^\r]*\r\n|\$-1\r\n)")
 
 
 class Rider(Protocol):
@@ -156,27 +158,15 @@ class Trunk(Hearer):
     def _deal(self, data: bytes, at: int) -> None:
         waiting, end = self._waiting, len(data)
         owner, start, count = None, at, 0
-        while at < end:
-            kind = data[at]
-            line = data.find(b"\r\n", at)
-            if line < 0:
-                break
-            if kind == _BULK:
-                length = int(data[at + 1 : line])
-                stop = line + 2 if length < 0 else line + length + 4
-            elif kind in _LINES:
-                stop = line + 2
-            else:
-                stop = _end(data, at) or end + 1
-            if stop > end:
-                break
-            whose = waiting.popleft()
-            if whose is not owner:
-                if owner is not None:
-                    owner.deliver(data[start:at], count)
-                owner, start, count = whose, at, 0
-            count += 1
-            at = stop
+        while at < end and (sizes := _sizes(data, at)):
+            for size in sizes:
+                whose = waiting.popleft()
+                if whose is not owner:
+                    if owner is not None:
+                        owner.deliver(data[start:at], count)
+                    owner, start, count = whose, at, 0
+                count += 1
+                at += size
         if owner is not None:
             owner.deliver(data[start:at] if at < end or start else data, count)
         if at < end:
@@ -274,12 +264,29 @@ class Trunk(Hearer):
             rider.go_on()
 
 
-def _end(data: bytes, at: int) -> int | None:
-    """Where the reply that begins at `at` ends; None: not all there.
+def _sizes(data: bytes, at: int) -> list[int]:
+    """How many bytes the next replies have; none: what begins at `at` is not all there.
 
     Raises:
-        ProtocolError: it is none, or a push, which no command on a shared connection asks for.
+        ProtocolError: it is no reply, or a push, which no command on a shared connection asks for.
     """
-    if data[at] == _PUSH:
+    kind, line = data[at], data.find(b"\r\n", at)
+    if line < 0:
+        return []
+    if kind == _BULK:
+        length = int(data[at + 1 : line])
+        stop = line + 2 if length < 0 else line + length + 4
+    elif kind in _LINES:
+        stop = line + 2
+    elif kind == _PUSH:
         raise ProtocolError("a push")
-    return reply_end(data, at)
+    else:
+        stop = reply_end(data, at) or len(data) + 1
+    if stop > len(data):
+        return []
+    sizes = [stop - at]
+    if stop < len(data):
+        sizes += map(len, _SHORT.findall(data, stop))
+        if not sizes[-1]:
+            sizes.pop()
+    return sizes
