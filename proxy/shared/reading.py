@@ -42,9 +42,12 @@ def read(data: bytes, table: CommandTable, most: int) -> Read:
 
     Only what is written as every client library writes it is shared: nothing that the database could read in another way.
     """
-    # Every command of every client comes by here, so what can be looked up is: 1.4 us for a GET, 0.6 for each of 16.
+    # Every command of every client comes by here: 0.9 us for a short one alone, 0.6 for each of 16.
     heads, numbers, find = table.heads, _NUMBERS, data.find
     at, count, end = 0, 0, len(data)
+    first = _run().match(data)
+    if first is not None and first[2] in heads:
+        at, count = first.end(), 1
     while count < most and at < end:
         if count and (short := _short(data, at, table, most - count)):
             count += len(short)
