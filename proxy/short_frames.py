@@ -7,7 +7,7 @@ Nothing else matches than what clients and databases write; who finds no match h
 import re
 from collections.abc import Callable, Iterable
 
-__all__ = ["COMMAND_HEAD", "bulk", "command", "opening", "run"]
+__all__ = ["COMMAND_HEAD", "bulk", "command", "opening", "run", "run_of_heads"]
 
 COMMAND_HEAD = rb"\*[1-9]\r\n\$[0-9]{1,2}\r\n[^\r]+\r\n"
 """A command up to the end of its name, if there is no CR in that."""
@@ -42,12 +42,11 @@ def opening(name: bytes) -> bytes:
     return rb"\*(?:" + b"|".join(counts) + rb")\$([1-9][0-9]{2,8})\r\n"
 
 
-def run(frame: bytes, head: bytes = b"") -> re.Pattern[bytes]:
-    """Of which `findall` gives the frames that follow one another, and an empty one for what is behind them.
+def run(frame: bytes) -> re.Pattern[bytes]:
+    """Of which `findall` gives the frames that follow one another, and an empty one for what is behind them."""
+    return re.compile(b"(" + frame + b")|.+", re.DOTALL)
 
-    Args:
-        frame: one of them.
-        head: what each begins with; given where `findall` is to give both, as pairs.
-    """
-    seen = b"(?=(%b))" % head if head else b""
-    return re.compile(b"(" + seen + frame + b")|.+", re.DOTALL)
+
+def run_of_heads(frame: bytes, head: bytes) -> re.Pattern[bytes]:
+    """The same, but of each frame only what it begins with."""
+    return re.compile(b"(?=(" + head + b"))" + frame + b"|.+", re.DOTALL)
