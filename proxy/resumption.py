@@ -152,8 +152,6 @@ def _note(address: int, *_: object) -> None:
 @functools.cache
 def best() -> Resumption:
     """The fastest way that works here."""
-    with contextlib.suppress(
-        OSError, AttributeError, MemoryError
-    ):  # the last where no code may be made at run time
+    with contextlib.suppress(OSError, AttributeError, MemoryError):
         return ByOpenSsl()
     return ByPython()
