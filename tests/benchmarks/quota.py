@@ -19,20 +19,20 @@ def limited(processes, cores):
     Raises:
         ImpossibleError: it cannot be done here.
     """
-    root, file, text = _controller(cores)
     with contextlib.ExitStack() as stack:
         try:
+            root, names, values = _controller(cores)
             for pid in processes:
                 group = root / f"valkeeper-{pid}"
                 group.mkdir()
                 stack.callback(group.rmdir)
-                for name, value in zip(file, text, strict=True):
+                for name, value in zip(names, values, strict=True):
                     (group / name).write_text(value)
                 before = root / _group_of(pid, root)
                 (group / "cgroup.procs").write_text(str(pid))
                 stack.callback((before / "cgroup.procs").write_text, str(pid))
         except OSError as error:
-            raise ImpossibleError(f"{error.filename or root}: {error.strerror}") from error
+            raise ImpossibleError(f"{error.filename}: {error.strerror}") from error
         yield
 
 
