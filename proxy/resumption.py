@@ -9,7 +9,6 @@ that has OpenSSL within, Python's way remains.
 A session is copied when taken as well, since that of a connection which was cut is not resumed again (SSL_set_shutdown(3)).
 """
 
-import atexit
 import contextlib
 import ctypes
 import functools
@@ -27,7 +26,6 @@ _ON_NEW = ctypes.CFUNCTYPE(
 _POINTER = ctypes.c_void_p
 _FUNCTIONS = {
     "CRYPTO_get_ex_new_index": (ctypes.c_int, ctypes.c_int, ctypes.c_long, _POINTER, _ON_NEW, _POINTER, _POINTER),
-    "CRYPTO_free_ex_index": (ctypes.c_int, ctypes.c_int, ctypes.c_int),
     "ERR_clear_error": (None,),
     "SSL_get_session": (_POINTER, _POINTER),
     "SSL_set_session": (ctypes.c_int, _POINTER, _POINTER),
@@ -45,7 +43,7 @@ class Resumption(Protocol):
     """A way to take and to offer sessions."""
 
     def newest(self) -> int:
-        """Where OpenSSL has the connection that this thread has just made; to be kept with it, and not used after it."""
+        """Where OpenSSL has the connection that this thread has just made; 0: unknown. Not to be used once that is gone."""
 
     def take(self, connection: ssl.SSLObject, address: int) -> object | None:
         """A connection's session, if it has one that can be resumed."""
@@ -91,7 +89,7 @@ class ByOpenSsl:
 
     def take(self, connection: ssl.SSLObject, address: int) -> object | None:  # noqa: ARG002
         """See `Resumption`."""
-        theirs = self._library.SSL_get_session(address)
+        theirs = self._library.SSL_get_session(address) if address else None
         if not theirs or not self._library.SSL_SESSION_is_resumable(theirs):
             return None
         return self._copy(theirs)
@@ -99,7 +97,7 @@ class ByOpenSsl:
     def offer(self, connection: ssl.SSLObject, address: int, session: object) -> None:  # noqa: ARG002
         """See `Resumption`."""
         assert isinstance(session, _Session)  # noqa: S101 -- it was taken here
-        copy = self._copy(session.address)
+        copy = self._copy(session.address) if address else None
         if copy is not None and not self._library.SSL_set_session(address, copy.address):
             self._library.ERR_clear_error()  # or the handshake would take it for its own
 
@@ -135,8 +133,7 @@ def _library() -> ctypes.PyDLL:
         function.restype, function.argtypes = gives, takes
     callback = _ON_NEW(_note)
     _for_ever.append(callback)
-    index = library.CRYPTO_get_ex_new_index(_CONNECTIONS, 0, None, callback, None, None)
-    atexit.register(library.CRYPTO_free_ex_index, _CONNECTIONS, index)
+    library.CRYPTO_get_ex_new_index(_CONNECTIONS, 0, None, callback, None, None)
     ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(
         ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="localhost"
     )

@@ -7,6 +7,8 @@ __all__ = ["ImpossibleError", "limited"]
 
 _PERIOD_MICROSECONDS = 100_000  # as Linux has it; shorter ones cost the processes much of their part
 
+_NEEDED = "it takes root, and control groups with the cpu controller"
+
 
 class ImpossibleError(Exception):
     """The kernel cannot be told so here: that takes root and the `cpu` controller."""
@@ -32,7 +34,9 @@ def limited(processes, cores):
                 (group / "cgroup.procs").write_text(str(pid))
                 stack.callback((before / "cgroup.procs").write_text, str(pid))
         except OSError as error:
-            raise ImpossibleError(f"{error.filename}: {error.strerror}") from error
+            raise ImpossibleError(
+                f"{_NEEDED}; {error.filename or 'cgroup.procs'}: {error.strerror}"
+            ) from error
         yield
 
 
@@ -47,7 +51,7 @@ def _controller(cores):
             return root, names, (str(_PERIOD_MICROSECONDS), str(quota))
         if kind == "cgroup2" and "cpu" in (root / "cgroup.subtree_control").read_text().split():
             return root, ("cpu.max",), (f"{quota} {_PERIOD_MICROSECONDS}",)
-    raise ImpossibleError("no control groups hand out the processors")
+    raise ImpossibleError(_NEEDED)
 
 
 def _group_of(pid, root):

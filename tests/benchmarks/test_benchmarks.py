@@ -55,7 +55,7 @@ def test_a_process_gets_no_more_than_its_part_of_a_core():
 
 
 def test_what_cannot_be_limited_is_named():
-    with pytest.raises(ImpossibleError), limited([2**30], 0.2):
+    with pytest.raises(ImpossibleError, match="it takes root"), limited([2**30], 0.2):
         pytest.fail("there is no such process")
 
 

@@ -84,6 +84,16 @@ def test_before_the_handshake_there_is_none(make, ours, theirs):
     assert way.take(line.ours, line.address) is None
 
 
+def test_a_connection_that_openssl_did_not_tell_of_does_without(ours, theirs):
+    way = ByOpenSsl()
+    line = Line(way, ours, theirs).shake_hands()
+    session = way.take(line.ours, line.address)
+    line = Line(way, ours, theirs)
+    way.offer(line.ours, 0, session)
+    assert not line.shake_hands().ours.session_reused
+    assert way.take(line.ours, 0) is None
+
+
 def test_what_is_taken_from_one_who_resumed_can_be_offered_too(ours, theirs):
     way = ByOpenSsl()
     line = Line(way, ours, theirs).shake_hands()
